@@ -1,0 +1,17 @@
+//! What a boskos resource is and how it may change.
+//!
+//! This crate does no I/O, reads no clock and knows no runtime: times, generated names and
+//! everything else that comes from outside are arguments.
+
+pub mod name;
+pub mod resource;
+pub mod state;
+pub mod time;
+pub mod user_data;
+
+mod go_json;
+
+pub use name::{Owner, ResourceName, ResourceType, State};
+pub use resource::Resource;
+pub use time::{MonoTime, Now, WallTime};
+pub use user_data::UserData;

@@ -1,0 +1,147 @@
+//! What holders note on a resource: a map of text to text.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::SerializeMap as _};
+
+use crate::go_json;
+
+/// Text by key, keys sorted.
+///
+/// Kept as one JSON text and not as a map: a million resources have one each. Cloning shares
+/// the text.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct UserData(Option<Arc<str>>);
+
+/// Changes to user data: a key with text is set, one with none or with empty text is deleted.
+pub type UserDataPatch = BTreeMap<String, Option<String>>;
+
+/// Why a text is no user data.
+#[derive(Debug, thiserror::Error)]
+#[error("not a JSON object of text by key: {0}")]
+pub struct UserDataError(#[from] serde_json::Error);
+
+impl UserData {
+    /// Whether there is no key at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The JSON object, keys sorted; `{}` when empty.
+    #[must_use]
+    pub fn as_json(&self) -> &str {
+        self.0.as_deref().unwrap_or("{}")
+    }
+
+    /// Reads a JSON object of text by key.
+    ///
+    /// # Errors
+    ///
+    /// If it is not one.
+    pub fn from_json(text: &str) -> Result<Self, UserDataError> {
+        if text == "{}" {
+            return Ok(Self::default());
+        }
+        let map: BTreeMap<String, String> = serde_json::from_str(text)?;
+        Ok(map.into())
+    }
+
+    /// The text at `key`.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<String> {
+        self.to_map().remove(key)
+    }
+
+    /// All keys and texts.
+    #[must_use]
+    pub fn to_map(&self) -> BTreeMap<String, String> {
+        self.0.as_deref().map_or_else(BTreeMap::new, |text| {
+            serde_json::from_str(text).expect("written by From<BTreeMap>, the only way in")
+        })
+    }
+
+    /// This user data with `patch` applied.
+    #[must_use]
+    pub fn merged(&self, patch: &UserDataPatch) -> Self {
+        if patch.is_empty() {
+            return self.clone();
+        }
+        let mut map = self.to_map();
+        for (key, text) in patch {
+            match text.as_deref() {
+                None | Some("") => drop(map.remove(key)),
+                Some(text) => drop(map.insert(key.clone(), text.to_owned())),
+            }
+        }
+        map.into()
+    }
+}
+
+impl From<BTreeMap<String, String>> for UserData {
+    fn from(map: BTreeMap<String, String>) -> Self {
+        if map.is_empty() {
+            return Self(None);
+        }
+        let mut json = String::from("{");
+        for (key, text) in &map {
+            if json.len() > 1 {
+                json.push(',');
+            }
+            go_json::push_string(&mut json, key);
+            json.push(':');
+            go_json::push_string(&mut json, text);
+        }
+        json.push('}');
+        Self(Some(json.into()))
+    }
+}
+
+impl fmt::Debug for UserData {
+    /// The keys alone: values may be credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.to_map().keys()).finish()
+    }
+}
+
+impl Serialize for UserData {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let map = self.to_map();
+        let mut out = serializer.serialize_map(Some(map.len()))?;
+        for (key, text) in map {
+            out.serialize_entry(&key, &text)?;
+        }
+        out.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for UserData {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let map = Option::<BTreeMap<String, String>>::deserialize(deserializer).map_err(D::Error::custom)?;
+        Ok(map.unwrap_or_default().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{UserData, UserDataPatch};
+
+    fn patch(json: &str) -> UserDataPatch {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn merging_sets_keeps_and_deletes() {
+        let data = UserData::default().merged(&patch(r#"{"b":"2","a":"1","c":"3"}"#));
+        assert_eq!(data.as_json(), r#"{"a":"1","b":"2","c":"3"}"#);
+        let data = data.merged(&patch(r#"{"a":"","b":null,"d":"4"}"#));
+        assert_eq!(data.as_json(), r#"{"c":"3","d":"4"}"#);
+        assert!(data.merged(&patch(r#"{"c":"","d":""}"#)).is_empty());
+    }
+
+    #[test]
+    fn debug_text_has_no_values() {
+        let data = UserData::from_json(r#"{"secret-access-key":"hunter2"}"#).unwrap();
+        assert_eq!(format!("{data:?}"), r#"{"secret-access-key"}"#);
+    }
+}
