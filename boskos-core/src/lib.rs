@@ -9,8 +9,13 @@ pub mod state;
 pub mod time;
 pub mod user_data;
 
+pub mod duration;
+pub mod lifecycle;
+pub mod ranch;
+
 mod go_json;
 
+pub use lifecycle::Lifecycle;
 pub use name::{Owner, ResourceName, ResourceType, State};
 pub use resource::Resource;
 pub use time::{MonoTime, Now, WallTime};

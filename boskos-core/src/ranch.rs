@@ -1,0 +1,246 @@
+//! Who holds what, who waits for what, and what happens next: a pure state machine.
+//!
+//! The ranch decides by reservation. [`Ranch::decide`] takes the resources and queue places that
+//! a command touches out of every index and yields a [`plan::Plan`]; a store writes it;
+//! [`Ranch::settle`] puts back the new form, the old one or a foreign one and yields replies and
+//! what follows from them. Reads show the last committed form. No decision rests on one that is
+//! not committed, so a failed write undoes itself alone.
+//!
+//! Times and names are arguments; the ranch never sleeps, logs or fails for reasons outside
+//! itself.
+
+pub mod command;
+pub mod plan;
+
+mod acquire;
+mod acquire_by_state;
+mod deadline;
+mod flight;
+mod foreign;
+mod inventory;
+mod kind;
+mod line;
+mod load;
+mod place;
+mod pool;
+mod release;
+mod reset;
+mod settle;
+mod snapshot;
+mod sync;
+mod undo;
+mod update;
+mod upkeep;
+mod view;
+mod watch;
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    fmt,
+    time::Duration,
+};
+
+use hashbrown::{HashMap, HashSet};
+
+use self::{
+    command::{CallId, Command, Effects, Receipt, Refusal, Reply},
+    flight::Flight,
+    inventory::Inventory,
+    kind::KindKey,
+    place::Places,
+    plan::{PlanId, ResourceKey, Sequence},
+    reset::Gather,
+    settle::Waiting,
+    snapshot::Snapshots,
+    sync::Fate,
+    watch::Watches,
+};
+pub use self::{
+    deadline::Wake,
+    load::Loader,
+    snapshot::SnapshotId,
+    sync::NameView,
+    view::{LifecycleView, Metric, PlaceView, PoolView},
+};
+use crate::{MonoTime, Now, ResourceName, State, state};
+
+/// Where generated names come from: each call yields a new one.
+pub type Names = Box<dyn FnMut() -> ResourceName + Send>;
+
+/// What the ranch holds at most, and how long a queue place lasts.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// How long a queue place lasts after the last call of its id.
+    pub request_ttl: Duration,
+    /// Queue places; a call beyond gets the ordinary refusal and no place.
+    pub places: usize,
+    /// Parked calls; a call beyond is answered at once.
+    pub parked: usize,
+    /// Commands that wait for one resource in flight.
+    pub waiting_per_resource: usize,
+    /// Changes made in one go by resets, syncs and upkeep.
+    pub step: usize,
+}
+
+/// The ranch. See the [module](self).
+pub struct Ranch {
+    limits: Limits,
+    names: Names,
+    inventory: Inventory,
+    places: Places,
+    flights: HashMap<PlanId, Flight>,
+    next_plan: PlanId,
+    next_sequence: Sequence,
+    /// Commands that wait for a resource in flight, by resource.
+    waiting: HashMap<ResourceKey, VecDeque<Waiting>>,
+    /// Calls with several plans: resets and syncs.
+    gathers: HashMap<CallId, Gather>,
+    /// Resets that are not all decided yet.
+    resets: VecDeque<CallId>,
+    /// What is to become of resources as soon as nobody owns them.
+    fates: HashMap<ResourceKey, Fate>,
+    /// Settled resources whose fate can be carried out.
+    doomed: VecDeque<ResourceKey>,
+    /// Dynamic types to be looked at.
+    upkeep: BTreeSet<KindKey>,
+    watches: Watches,
+    snapshots: Snapshots,
+    /// Grants to be taken back once the store is there again.
+    owed_undos: Vec<Receipt>,
+    /// When that is tried again by itself.
+    owed_at: Option<MonoTime>,
+    /// States with totals of their own beside the known ones.
+    named_states: HashSet<State>,
+    halted: bool,
+    pending: Effects,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            request_ttl: Duration::from_secs(30),
+            places: 100_000,
+            parked: 15_000,
+            waiting_per_resource: 1_000,
+            step: 1_000,
+        }
+    }
+}
+
+impl Ranch {
+    /// Decides what is to be done about a command.
+    ///
+    /// The reply, if it is known at once, and the plans are found by [`Self::take_effects`];
+    /// other replies follow from outcomes and from the passing of time.
+    pub fn decide(&mut self, call: CallId, command: Command, now: Now) {
+        if self.halted && !matches!(command, Command::Watch(_) | Command::Undo(_)) {
+            return self.reply(call, Reply::Refused(Refusal::Unavailable));
+        }
+        match command {
+            Command::Acquire(acquire) => self.acquire(call, acquire, now),
+            Command::AcquireByState(acquire) => self.acquire_by_state(call, acquire, now),
+            Command::Release(release) => self.release(call, release, now),
+            Command::Update(update) => self.update(call, update, now),
+            Command::Reset(reset) => self.reset(call, reset, now),
+            Command::Sync(changes) => self.sync(call, changes, now),
+            Command::Undo(receipt) => self.undo(receipt, now),
+            Command::Watch(watch) => self.watch(call, watch, now),
+        }
+    }
+
+    /// The plans and replies that have come up since the last call.
+    pub fn take_effects(&mut self) -> Effects {
+        std::mem::take(&mut self.pending)
+    }
+
+    /// Whether there are effects to take.
+    #[must_use]
+    pub fn has_effects(&self) -> bool {
+        !self.pending.plans.is_empty() || !self.pending.replies.is_empty()
+    }
+
+    /// The store cannot be written: from now on commands are refused at once and nothing is
+    /// granted to those who wait.
+    pub fn halt(&mut self) {
+        self.halted = true;
+    }
+
+    /// The store can be written again.
+    pub fn resume(&mut self, now: Now) {
+        self.halted = false;
+        for receipt in std::mem::take(&mut self.owed_undos) {
+            self.undo(receipt, now);
+        }
+        self.serve_all_queues(now);
+        let dynamic = self.inventory.kinds().filter(|(_, kind)| kind.lifecycle.is_some()).map(|(key, _)| key);
+        self.upkeep.extend(dynamic);
+        self.doomed.extend(self.fates.keys());
+    }
+
+    /// Whether the store is taken to be out of reach.
+    #[must_use]
+    pub const fn is_halted(&self) -> bool {
+        self.halted
+    }
+
+    /// Does a bounded part of what is due: places and waits that ended, expired resources, min
+    /// and max of dynamic types, resets under way. Whether more is due at once.
+    pub fn work(&mut self, now: Now) -> bool {
+        let mut budget = self.limits.step;
+        self.end_places_and_waits(now, &mut budget);
+        if self.halted {
+            self.abandon_resets();
+            return budget == 0;
+        }
+        self.pay_owed_undos(now);
+        self.continue_resets(now, &mut budget);
+        self.carry_out_fates(now, &mut budget);
+        self.expire_resources(now, &mut budget);
+        self.keep_up(now, &mut budget);
+        budget == 0
+    }
+
+    /// Takes no more waiting callers: each parked call is answered now, places are kept.
+    pub fn release_waiters(&mut self, now: Now) {
+        self.unpark_all(now);
+        self.watches.end_all(&mut self.pending.replies);
+    }
+
+    /// Plans that no outcome is known of yet.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.flights.len()
+    }
+
+    fn reply(&mut self, call: CallId, reply: Reply) {
+        self.pending.replies.push((call, reply));
+    }
+
+    fn refuse(&mut self, call: CallId, refusal: Refusal) {
+        self.reply(call, Reply::Refused(refusal));
+    }
+
+    fn next_sequence(&mut self) -> Sequence {
+        self.next_sequence += 1;
+        self.next_sequence
+    }
+
+    /// The state under which arrivals at `state` are totalled.
+    fn counted_as(&self, state: &State) -> State {
+        if state::is_known(state.as_str()) || self.named_states.contains(state) {
+            state.clone()
+        } else {
+            State::from(state::OTHER)
+        }
+    }
+}
+
+impl fmt::Debug for Ranch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ranch")
+            .field("resources", &self.inventory.len())
+            .field("in_flight", &self.flights.len())
+            .field("halted", &self.halted)
+            .finish_non_exhaustive()
+    }
+}

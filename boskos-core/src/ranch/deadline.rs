@@ -1,0 +1,47 @@
+//! What happens by itself, and when.
+
+use super::Ranch;
+use crate::{MonoTime, Now, WallTime};
+
+/// When [`Ranch::work`] has something to do next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wake {
+    /// There is something to do already.
+    pub at_once: bool,
+    /// The first deadline on the monotonic clock.
+    pub mono: Option<MonoTime>,
+    /// The first deadline on the wall clock.
+    pub wall: Option<WallTime>,
+    /// Whether queue places exist: time in which nobody looks would count against them.
+    pub places: bool,
+}
+
+impl Ranch {
+    /// When [`Self::work`] is to be called next.
+    #[must_use]
+    pub fn next_wake(&self) -> Wake {
+        let chores = !self.resets.is_empty() || !self.doomed.is_empty() || !self.upkeep.is_empty();
+        let mono = [self.places.first_deadline(), self.watches.first_deadline(), self.owed_at];
+        Wake {
+            at_once: chores && !self.halted,
+            mono: mono.into_iter().flatten().min(),
+            wall: self.inventory.first_expiring().map(|(at, _)| at).filter(|_| !self.halted),
+            places: self.places.len() > 0,
+        }
+    }
+
+    /// Ends waits and places whose time is over.
+    pub(super) fn end_places_and_waits(&mut self, now: Now, budget: &mut usize) {
+        self.watches.end_due(now.mono, &mut self.pending.replies);
+        while *budget > 0
+            && let Some(number) = self.places.pop_due(now.mono)
+        {
+            *budget -= 1;
+            if self.places.get(number).is_some_and(|place| place.parked.is_some()) {
+                self.unpark_refused(number, now);
+            } else {
+                self.end_place(number, true, now);
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! A line of numbers that join at the end and leave anywhere.
+
+/// Sorted numbers with rank and selection in O(log n).
+///
+/// Numbers that left stay as gaps until half of the line is gaps; a Fenwick tree counts those
+/// present.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    /// Sorted; those that left included.
+    numbers: Vec<u64>,
+    /// Whether the number at the same index is present.
+    present: Vec<bool>,
+    /// Fenwick tree over `present`, one-based.
+    sums: Vec<u32>,
+    len: usize,
+}
+
+impl Line {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Adds `number`, which is not present. At the end O(log n), elsewhere O(n).
+    pub(super) fn join(&mut self, number: u64) {
+        match self.numbers.binary_search(&number) {
+            Ok(index) => {
+                debug_assert!(!self.present[index], "number {number} joins twice");
+                self.present[index] = true;
+                self.add(index, 1);
+            }
+            Err(index) if index == self.numbers.len() => {
+                self.numbers.push(number);
+                self.present.push(true);
+                self.push_sum();
+            }
+            Err(index) => {
+                self.numbers.insert(index, number);
+                self.present.insert(index, true);
+                self.rebuild();
+            }
+        }
+        self.len += 1;
+    }
+
+    /// Takes `number` out; whether it was present.
+    pub(super) fn leave(&mut self, number: u64) -> bool {
+        let Ok(index) = self.numbers.binary_search(&number) else { return false };
+        if !std::mem::take(&mut self.present[index]) {
+            return false;
+        }
+        self.add(index, -1);
+        self.len -= 1;
+        if self.len * 2 < self.numbers.len() {
+            self.compact();
+        }
+        true
+    }
+
+    /// How many are before `number`, plus one.
+    pub(super) fn rank(&self, number: u64) -> Option<usize> {
+        let index = self.numbers.binary_search(&number).ok()?;
+        self.present[index].then(|| self.sum(index) + 1)
+    }
+
+    /// The number at `rank`, counted from one.
+    pub(super) fn at(&self, rank: usize) -> Option<u64> {
+        if rank == 0 || rank > self.len {
+            return None;
+        }
+        let mut index = 0;
+        let mut left = rank;
+        let mut step = self.sums.len().next_power_of_two();
+        while step > 0 {
+            if let Some(&sum) = self.sums.get(index + step - 1)
+                && (sum as usize) < left
+            {
+                index += step;
+                left -= sum as usize;
+            }
+            step /= 2;
+        }
+        Some(self.numbers[index])
+    }
+
+    /// All present, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = u64> {
+        self.numbers.iter().zip(&self.present).filter(|(_, present)| **present).map(|(number, _)| *number)
+    }
+
+    /// How many of the first `count` entries are present.
+    fn sum(&self, count: usize) -> usize {
+        let mut index = count;
+        let mut total = 0;
+        while index > 0 {
+            total += self.sums[index - 1] as usize;
+            index &= index - 1;
+        }
+        total
+    }
+
+    fn add(&mut self, index: usize, delta: i32) {
+        let mut index = index + 1;
+        while index <= self.sums.len() {
+            let sum = &mut self.sums[index - 1];
+            *sum = sum.wrapping_add_signed(delta);
+            index += index & index.wrapping_neg();
+        }
+    }
+
+    /// Extends the tree by a present entry at the end.
+    fn push_sum(&mut self) {
+        let position = self.sums.len() + 1;
+        let mut sum = 1;
+        let mut below = 1;
+        while below < position & position.wrapping_neg() {
+            sum += self.sums[position - below - 1];
+            below *= 2;
+        }
+        self.sums.push(sum);
+    }
+
+    fn compact(&mut self) {
+        let mut present = self.present.iter();
+        self.numbers.retain(|_| *present.next().expect("as many marks as numbers"));
+        self.present.clear();
+        self.present.resize(self.numbers.len(), true);
+        self.rebuild();
+    }
+
+    fn rebuild(&mut self) {
+        self.sums.clear();
+        for index in 0..self.present.len() {
+            self.push_sum();
+            if !self.present[index] {
+                self.sums[index] -= 1;
+            }
+        }
+    }
+}

@@ -1,0 +1,410 @@
+//! What follows when the store has answered.
+
+use smallvec::SmallVec;
+
+use super::{
+    Ranch,
+    command::{Acquire, CallId, Command, Granted, GrantedRecord, Receipt, Refusal, Reply},
+    flight::{Change, Flight, Grant, Purpose, Role},
+    plan::{Foreign, Outcome, PlaceNumber, PlanId, Record, ResourceKey, Version},
+    pool::PoolKey,
+};
+use crate::{Now, State};
+
+/// What waits for a resource in flight.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    /// A command that names it.
+    Command(CallId, Command),
+    /// A reset that would have taken it.
+    Reset(CallId),
+    /// A grant of it that is to be taken back.
+    Undo(Receipt),
+    /// What someone else made of it meanwhile.
+    Foreign(Foreign),
+}
+
+impl Ranch {
+    /// Takes in what became of a batch of plans, in the order in which the store committed them.
+    pub fn settle(&mut self, outcomes: impl IntoIterator<Item = (PlanId, Outcome)>, now: Now) {
+        let mut pools: SmallVec<[PoolKey; 8]> = SmallVec::new();
+        for (id, outcome) in outcomes {
+            if matches!(outcome, Outcome::Unknown) {
+                continue;
+            }
+            let Some(flight) = self.flights.remove(&id) else { continue };
+            for pool in &flight.candidate_in {
+                self.inventory.pool_mut(*pool).candidates.remove(&id);
+                if pools.last() != Some(pool) {
+                    pools.push(*pool);
+                }
+            }
+            match outcome {
+                Outcome::Committed(versions) => self.committed(flight, &versions, now),
+                Outcome::Conflict(foreign) => self.conflicted(flight, foreign, now),
+                Outcome::NotWritten => self.not_written(flight, now),
+                Outcome::Unknown => {}
+            }
+        }
+        for pool in pools {
+            if self.inventory.has_pool(pool) {
+                self.settle_seekers(pool, now);
+                self.inventory.drop_pool_if_unused(pool);
+            }
+        }
+    }
+
+    fn committed(&mut self, flight: Flight, versions: &[Version], now: Now) {
+        let changes = flight.changes;
+        match flight.purpose {
+            Purpose::Grant(grant) => self.grant_committed(grant, changes, versions, now),
+            Purpose::GrantAll { call, .. } => {
+                let resources = changes.iter().filter_map(|change| change.to.as_ref());
+                let resources = resources.map(|record| record.resource.clone()).collect();
+                let granted = self.land_all(changes, versions, now);
+                self.reply(call, Reply::GrantedAll(resources, Receipt { granted, place: None }));
+            }
+            Purpose::Mutation { call, .. } => {
+                self.land_all(changes, versions, now);
+                self.reply(call, Reply::Done);
+            }
+            Purpose::ResetPart { call, owner } => {
+                let key = changes.first().expect("a reset changes one resource").key;
+                let name = self.inventory.get(key).record.resource.name.clone();
+                self.land_all(changes, versions, now);
+                self.gather_part(call, Some((name, owner)));
+            }
+            Purpose::SyncPart { call } => {
+                self.land_all(changes, versions, now);
+                self.gather_part(call, None);
+            }
+            Purpose::Lifecycle { call, r#type, to } => {
+                self.lifecycle_committed(&r#type, to, now);
+                if let Some(call) = call {
+                    self.gather_part(call, None);
+                }
+            }
+            Purpose::Join { .. } => {}
+            Purpose::Undo(_) | Purpose::Upkeep => drop(self.land_all(changes, versions, now)),
+        }
+    }
+
+    fn grant_committed(&mut self, grant: Grant, changes: SmallVec<[Change; 1]>, versions: &[Version], now: Now) {
+        let to = changes.first().and_then(|change| change.to.as_ref()).expect("a grant puts one resource");
+        let resource = to.resource.clone();
+        let mut granted = self.land_all(changes, versions, now);
+        for record in &mut granted {
+            // What a grant created was never seen in the state that was asked for; an undo
+            // leaves it there.
+            if record.before.resource.owner.is_some() {
+                record.before.resource.owner = None;
+                record.before.resource.state = grant.from.clone();
+            }
+        }
+        let mut waited = now.mono.saturating_since(grant.asked);
+        let mut follower = None;
+        let mut vacated = None;
+        if let Some(number) = grant.place {
+            let place = self.places.take_granting(number).expect("a place stays while its grant is in flight");
+            waited = place.waited(now);
+            vacated = self.vacated(number, &place);
+            if let Some(id) = &place.request_id {
+                self.inventory.pool_mut(place.pool).ids.remove(id);
+            }
+            follower = place.follower;
+            self.inventory.drop_pool_if_unused(place.pool);
+        }
+        let receipt = Receipt { granted, place: vacated };
+        self.reply(grant.call, Reply::Granted(Box::new(Granted { resource, receipt, waited })));
+        if let Some((call, acquire)) = follower {
+            self.decide(call, Command::Acquire(acquire), now);
+        }
+    }
+
+    fn not_written(&mut self, flight: Flight, now: Now) {
+        self.take_back(flight.changes, now);
+        match flight.purpose {
+            Purpose::Grant(grant) => {
+                self.refuse(grant.call, Refusal::Unavailable);
+                if let Some(number) = grant.place {
+                    self.stand_again(number, now);
+                }
+            }
+            Purpose::GrantAll { call, .. } | Purpose::Mutation { call, .. } => self.refuse(call, Refusal::Unavailable),
+            Purpose::ResetPart { call, .. } | Purpose::SyncPart { call } => self.gather_failed(call),
+            Purpose::Lifecycle { call, r#type, .. } => {
+                self.lifecycle_failed(&r#type);
+                if let Some(call) = call {
+                    self.gather_failed(call);
+                }
+            }
+            Purpose::Join { place } => self.join_failed(place, now),
+            Purpose::Undo(receipt) => self.owe_undo(receipt, now),
+            Purpose::Upkeep => {}
+        }
+    }
+
+    /// Someone else was faster: what they wrote counts, and the command is judged anew.
+    fn conflicted(&mut self, flight: Flight, foreign: Vec<Foreign>, now: Now) {
+        self.take_back_unserved(&flight.changes);
+        for foreign in foreign {
+            self.observe(foreign, now);
+        }
+        self.serve_changed(&flight.changes, now);
+        match flight.purpose {
+            Purpose::Grant(grant) => {
+                let request = grant.place.and_then(|number| self.stand_again(number, now));
+                let record = flight.changes.into_iter().next().and_then(|change| change.to);
+                let resource = record.expect("a grant puts one resource").resource;
+                let wait = grant.until.map(|until| until.saturating_since(now.mono)).unwrap_or_default();
+                let acquire = Acquire {
+                    r#type: resource.r#type,
+                    state: grant.from,
+                    dest: resource.state,
+                    owner: resource.owner.expect("a grant has an owner"),
+                    request_id: request,
+                    wait,
+                };
+                self.decide(grant.call, Command::Acquire(acquire), now);
+            }
+            Purpose::GrantAll { call, command } => self.decide(call, Command::AcquireByState(command), now),
+            Purpose::Mutation { call, command } => self.decide(call, command, now),
+            Purpose::ResetPart { call, .. } | Purpose::SyncPart { call } => self.gather_part(call, None),
+            Purpose::Lifecycle { call, r#type, .. } => {
+                self.lifecycle_failed(&r#type);
+                if let Some(call) = call {
+                    self.gather_failed(call);
+                }
+            }
+            Purpose::Join { place } => self.join_failed(place, now),
+            Purpose::Undo(_) | Purpose::Upkeep => {}
+        }
+    }
+
+    /// Gives all changed resources their new forms; what they were before.
+    fn land_all(
+        &mut self,
+        changes: SmallVec<[Change; 1]>,
+        versions: &[Version],
+        now: Now,
+    ) -> SmallVec<[GrantedRecord; 1]> {
+        let mut before = SmallVec::new();
+        for (index, change) in changes.into_iter().enumerate() {
+            let version = versions.get(index).copied().unwrap_or(0);
+            before.push(self.land(change, version, now));
+        }
+        before
+    }
+
+    fn land(&mut self, change: Change, version: Version, now: Now) -> GrantedRecord {
+        let Change { key, to, counted, role } = change;
+        self.leave_flight(key, role);
+        let Some(record) = to else { return self.land_deletion(key, now) };
+        let sequence = record.sequence;
+        let slot = self.inventory.get(key);
+        let phantom = slot.phantom;
+        let (old_pool, old_kind) = (slot.pool, slot.kind);
+        self.snapshots.note(&slot.record.resource, !phantom);
+        let before = self.inventory.replace(key, record, version);
+        let slot = self.inventory.get(key);
+        let kind = slot.kind;
+        self.watches.arrived(&slot.record.resource, &mut self.pending.replies);
+        if let Some(state) = counted {
+            *self.inventory.kind_mut(kind).totals.entry(state).or_insert(0) += 1;
+        }
+        self.look_after(kind);
+        if old_kind != kind {
+            self.look_after(old_kind);
+        }
+        self.came_to_rest(key, now);
+        if !phantom {
+            self.inventory.drop_pool_if_unused(old_pool);
+        }
+        GrantedRecord { key, sequence, before }
+    }
+
+    pub(super) fn land_deletion(&mut self, key: ResourceKey, now: Now) -> GrantedRecord {
+        let slot = self.inventory.get(key);
+        let kind = slot.kind;
+        let pool = slot.pool;
+        self.snapshots.note(&slot.record.resource, true);
+        self.inventory.count_out(key);
+        let slot = self.inventory.remove(key);
+        self.fates.remove(&key);
+        self.look_after(kind);
+        self.run_waiting(key, now);
+        self.inventory.drop_pool_if_unused(pool);
+        self.inventory.drop_kind_if_unused(kind);
+        GrantedRecord { key, sequence: slot.record.sequence, before: slot.record }
+    }
+
+    /// Ends what a change in flight was accounted under.
+    pub(super) fn leave_flight(&mut self, key: ResourceKey, role: Role) {
+        let slot = self.inventory.get_mut(key);
+        slot.flight = None;
+        let (kind, phantom) = (slot.kind, slot.phantom);
+        let kind = self.inventory.kind_mut(kind);
+        kind.phantoms -= u32::from(phantom);
+        match role {
+            Role::Plain => {}
+            Role::CreatesMember => kind.creating -= 1,
+            Role::Departs => kind.departing -= 1,
+        }
+    }
+
+    /// Gives changed resources back their old forms.
+    fn take_back(&mut self, changes: SmallVec<[Change; 1]>, now: Now) {
+        self.take_back_unserved(&changes);
+        self.serve_changed(&changes, now);
+    }
+
+    fn take_back_unserved(&mut self, changes: &[Change]) {
+        for change in changes {
+            self.leave_flight(change.key, change.role);
+            let slot = self.inventory.get(change.key);
+            if slot.phantom {
+                let (pool, kind) = (slot.pool, slot.kind);
+                self.inventory.remove(change.key);
+                self.fates.remove(&change.key);
+                if self.inventory.has_pool(pool) {
+                    self.inventory.drop_pool_if_unused(pool);
+                }
+                self.look_after(kind);
+                self.inventory.drop_kind_if_unused(kind);
+            } else {
+                let kind = slot.kind;
+                self.inventory.index(change.key);
+                self.look_after(kind);
+            }
+        }
+    }
+
+    fn serve_changed(&mut self, changes: &[Change], now: Now) {
+        for change in changes {
+            if self.inventory.contains(change.key) {
+                self.at_rest(change.key, now);
+            } else {
+                self.run_waiting(change.key, now);
+            }
+        }
+    }
+
+    /// Indexes a resource that is out of flight and serves who waits for it.
+    pub(super) fn came_to_rest(&mut self, key: ResourceKey, now: Now) {
+        self.inventory.index(key);
+        self.at_rest(key, now);
+    }
+
+    /// Serves who waits for an indexed resource: its fate, commands that name it, its queue.
+    fn at_rest(&mut self, key: ResourceKey, now: Now) {
+        let slot = self.inventory.get(key);
+        if slot.flight.is_some() {
+            return;
+        }
+        let unowned = slot.record.resource.owner.is_none();
+        if unowned && self.fates.contains_key(&key) && !self.halted {
+            return self.carry_out_fate(key, None, now);
+        }
+        self.run_waiting(key, now);
+        if !self.inventory.contains(key) {
+            return;
+        }
+        let slot = self.inventory.get(key);
+        if slot.flight.is_none() && slot.record.resource.owner.is_none() {
+            self.serve_next(slot.pool, now);
+        }
+    }
+
+    /// Lets a command wait for a resource in flight.
+    pub(super) fn wait_for(&mut self, key: ResourceKey, call: CallId, command: Command) {
+        let waiting = self.waiting.entry(key).or_default();
+        if waiting.len() >= self.limits.waiting_per_resource {
+            let name = self.inventory.get(key).record.resource.name.clone();
+            return self.refuse(call, Refusal::Crowded(name));
+        }
+        waiting.push_back(Waiting::Command(call, command));
+    }
+
+    pub(super) fn wait_with_undo(&mut self, key: ResourceKey, receipt: Receipt) {
+        self.waiting.entry(key).or_default().push_back(Waiting::Undo(receipt));
+    }
+
+    pub(super) fn wait_with_foreign(&mut self, key: ResourceKey, foreign: Foreign) {
+        self.waiting.entry(key).or_default().push_front(Waiting::Foreign(foreign));
+    }
+
+    pub(super) fn wait_for_reset(&mut self, key: ResourceKey, call: CallId) {
+        self.waiting.entry(key).or_default().push_back(Waiting::Reset(call));
+    }
+
+    /// Judges what waited for a resource until it is in flight again.
+    fn run_waiting(&mut self, key: ResourceKey, now: Now) {
+        let Some(mut waiting) = self.waiting.remove(&key) else { return };
+        while let Some(next) = waiting.pop_front() {
+            match next {
+                Waiting::Command(call, command) => self.decide(call, command, now),
+                Waiting::Reset(call) => self.reset_one(call, key, now),
+                Waiting::Undo(receipt) => self.undo(receipt, now),
+                Waiting::Foreign(foreign) => self.observe(foreign, now),
+            }
+            let in_flight = self.inventory.contains(key) && self.inventory.get(key).flight.is_some();
+            if in_flight && !waiting.is_empty() {
+                // Commands that were just judged may have lined up again: they stay behind.
+                let behind = self.waiting.remove(&key).unwrap_or_default();
+                waiting.extend(behind);
+                self.waiting.insert(key, waiting);
+                return;
+            }
+        }
+    }
+
+    /// Takes a call that waits for a resource out of its line, unless it gives something back.
+    pub(super) fn cancel_waiting(&mut self, call: CallId) {
+        self.waiting.retain(|_, waiting| {
+            waiting.retain(|entry| !matches!(entry, Waiting::Command(of, Command::AcquireByState(_)) if *of == call));
+            !waiting.is_empty()
+        });
+    }
+
+    /// Puts a place back whose grant failed; its id. A place without an id ends.
+    fn stand_again(&mut self, number: PlaceNumber, now: Now) -> Option<String> {
+        let mut place = self.places.take_granting(number)?;
+        let follower = place.follower.take();
+        let pool = place.pool;
+        let id = place.request_id.clone();
+        if id.is_some() {
+            place.expires = now.mono.saturating_add(self.limits.request_ttl);
+            self.stand(number, place);
+        } else {
+            self.inventory.drop_pool_if_unused(pool);
+        }
+        if let Some((call, acquire)) = follower {
+            self.decide(call, Command::Acquire(acquire), now);
+        }
+        id
+    }
+
+    fn join_failed(&mut self, number: PlaceNumber, now: Now) {
+        if let Some(parked) = self.places.unpark(number) {
+            self.refuse(parked.call, Refusal::Unavailable);
+        }
+        self.end_place(number, false, now);
+    }
+
+    pub(super) fn record_of(&self, key: ResourceKey) -> Record {
+        self.inventory.get(key).record.clone()
+    }
+
+    /// The first of `keys` that is in flight.
+    pub(super) fn first_in_flight(&self, keys: &[ResourceKey]) -> Option<ResourceKey> {
+        keys.iter().copied().find(|key| self.inventory.get(*key).flight.is_some())
+    }
+
+    /// A form of a resource for a new state and owner.
+    pub(super) fn moved(&self, key: ResourceKey, state: State, owner: Option<crate::Owner>) -> Record {
+        let mut record = self.record_of(key);
+        record.resource.state = state;
+        record.resource.owner = owner;
+        record
+    }
+}

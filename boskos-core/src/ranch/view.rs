@@ -1,0 +1,165 @@
+//! What readers see: committed forms only.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Ranch,
+    plan::{LifecycleRecord, Sequence},
+};
+use crate::{Now, Resource, ResourceType, State, WallTime};
+
+/// Counts of one type: the answer of `/metric`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metric {
+    /// The type.
+    pub r#type: String,
+    /// Resources by state.
+    pub current: BTreeMap<String, u64>,
+    /// Resources by owner, the empty text for nobody.
+    pub owner: BTreeMap<String, u64>,
+    /// How often resources came to each state since the store began.
+    #[serde(default)]
+    pub total: BTreeMap<String, u64>,
+}
+
+/// The resources of one type in one state, counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolView {
+    /// The type.
+    pub r#type: ResourceType,
+    /// The state.
+    pub state: State,
+    /// How many.
+    pub count: u64,
+}
+
+/// One queue place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlaceView {
+    /// The type waited for.
+    pub r#type: ResourceType,
+    /// The state waited for.
+    pub state: State,
+    /// The caller's id; `None` for a parked call without one.
+    pub request_id: Option<String>,
+    /// Who would own the resource, while a call is parked.
+    pub owner: Option<String>,
+    /// When it was joined.
+    pub since: WallTime,
+    /// How long that is ago.
+    pub waited: Duration,
+    /// Its place among those that wait for the same, from one.
+    pub rank: usize,
+    /// Whether a call is parked at it.
+    pub parked: bool,
+}
+
+/// The lifecycle of a type.
+pub type LifecycleView = LifecycleRecord;
+
+impl Ranch {
+    /// The resource of that name and its newest history row.
+    #[must_use]
+    pub fn resource(&self, name: &str) -> Option<(&Resource, Sequence)> {
+        let slot = self.inventory.get(self.inventory.find(name)?);
+        (!slot.phantom).then_some((&slot.record.resource, slot.record.last_transition))
+    }
+
+    /// All resources in name order.
+    pub fn resources(&self) -> impl Iterator<Item = &Resource> {
+        self.inventory.resources().filter(|(_, slot)| !slot.phantom).map(|(_, slot)| &slot.record.resource)
+    }
+
+    /// How many resources there are, those being created included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.inventory.len()
+    }
+
+    /// Whether there is no resource.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Counts of one type; `None` if no resource of it exists.
+    #[must_use]
+    pub fn metric(&self, r#type: &str) -> Option<Metric> {
+        let key = self.inventory.kind_key(r#type)?;
+        let kind = self.inventory.kind(key);
+        if kind.count == 0 {
+            return None;
+        }
+        let pools = kind.pools.values().map(|pool| self.inventory.pool(*pool));
+        let states = pools.filter(|pool| pool.count > 0);
+        Some(Metric {
+            r#type: r#type.to_owned(),
+            current: states.map(|pool| (pool.state.as_str().to_owned(), u64::from(pool.count))).collect(),
+            owner: self.inventory.owner_counts(key),
+            total: kind.totals.iter().map(|(state, total)| (state.as_str().to_owned(), *total)).collect(),
+        })
+    }
+
+    /// All types with a resource or a lifecycle, sorted.
+    #[must_use]
+    pub fn types(&self) -> Vec<ResourceType> {
+        let kinds = self.inventory.kinds().filter(|(_, kind)| kind.count > 0 || kind.lifecycle.is_some());
+        let mut types: Vec<_> = kinds.map(|(_, kind)| kind.r#type.clone()).collect();
+        types.sort_unstable();
+        types
+    }
+
+    /// Counts by type and state, in no order.
+    pub fn pools(&self) -> impl Iterator<Item = PoolView> {
+        self.inventory.pools().filter(|(_, pool)| pool.count > 0).map(|(_, pool)| PoolView {
+            r#type: self.inventory.kind(pool.kind).r#type.clone(),
+            state: pool.state.clone(),
+            count: u64::from(pool.count),
+        })
+    }
+
+    /// All lifecycles, sorted by type.
+    #[must_use]
+    pub fn lifecycles(&self) -> Vec<LifecycleView> {
+        let mut all: Vec<_> = self.inventory.kinds().filter_map(|(_, kind)| kind.lifecycle.clone()).collect();
+        all.sort_unstable_by(|a, b| a.lifecycle.r#type.cmp(&b.lifecycle.r#type));
+        all
+    }
+
+    /// Who waits for what, by type and state, in the order of their places.
+    #[must_use]
+    pub fn queue(&self, now: Now) -> Vec<PlaceView> {
+        let mut all = Vec::with_capacity(self.places.len());
+        for (_, pool) in self.inventory.pools() {
+            for (index, number) in pool.line.iter().enumerate() {
+                let place = self.places.get(number).expect("a line has standing places");
+                all.push(PlaceView {
+                    r#type: self.inventory.kind(pool.kind).r#type.clone(),
+                    state: pool.state.clone(),
+                    request_id: place.request_id.clone(),
+                    owner: place.parked.as_ref().map(|parked| parked.owner.as_str().to_owned()),
+                    since: place.joined,
+                    waited: place.waited(now),
+                    rank: index + 1,
+                    parked: place.parked.is_some(),
+                });
+            }
+        }
+        all.sort_by(|a, b| (&a.r#type, &a.state, a.rank).cmp(&(&b.r#type, &b.state, b.rank)));
+        all
+    }
+
+    /// Calls that are parked.
+    #[must_use]
+    pub fn parked(&self) -> usize {
+        self.places.parked_len()
+    }
+
+    /// Queue places.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        self.places.len()
+    }
+}

@@ -1,0 +1,117 @@
+//! Calls that wait until a resource matches, without taking anything.
+
+use std::collections::BTreeSet;
+
+use hashbrown::HashMap;
+
+use super::{
+    Ranch,
+    command::{CallId, Filter, Reply, Watch},
+    inventory::Slot,
+};
+use crate::{MonoTime, Now, Resource, State};
+
+/// Watching calls at most; one beyond is answered at once.
+const MAX_WATCHES: usize = 4_096;
+
+/// All watching calls, found by the state they watch for.
+#[derive(Debug, Default)]
+pub(super) struct Watches {
+    by_call: HashMap<CallId, Watching>,
+    by_state: HashMap<Option<State>, Vec<CallId>>,
+    deadlines: BTreeSet<(MonoTime, CallId)>,
+}
+
+#[derive(Debug)]
+struct Watching {
+    filter: Filter,
+    until: MonoTime,
+}
+
+impl Watches {
+    fn add(&mut self, call: CallId, filter: Filter, until: MonoTime) {
+        for state in watched(&filter) {
+            self.by_state.entry(state).or_default().push(call);
+        }
+        self.deadlines.insert((until, call));
+        self.by_call.insert(call, Watching { filter, until });
+    }
+
+    /// Ends a watch; whether there was one.
+    pub(super) fn cancel(&mut self, call: CallId) -> bool {
+        let Some(watching) = self.by_call.remove(&call) else { return false };
+        self.deadlines.remove(&(watching.until, call));
+        for state in watched(&watching.filter) {
+            if let Some(calls) = self.by_state.get_mut(&state) {
+                calls.retain(|other| *other != call);
+                if calls.is_empty() {
+                    self.by_state.remove(&state);
+                }
+            }
+        }
+        true
+    }
+
+    /// Answers those whom a resource's new form concerns.
+    pub(super) fn arrived(&mut self, resource: &Resource, replies: &mut Vec<(CallId, Reply)>) {
+        if self.by_call.is_empty() {
+            return;
+        }
+        let calls = [self.by_state.get(&Some(resource.state.clone())), self.by_state.get(&None)];
+        let calls = calls.into_iter().flatten().flatten().copied();
+        let matched: Vec<CallId> = calls.filter(|call| self.by_call[call].filter.matches(resource)).collect();
+        for call in matched {
+            self.cancel(call);
+            replies.push((call, Reply::Watched));
+        }
+    }
+
+    pub(super) fn first_deadline(&self) -> Option<MonoTime> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    pub(super) fn end_due(&mut self, now: MonoTime, replies: &mut Vec<(CallId, Reply)>) {
+        while let Some(&(at, call)) = self.deadlines.first()
+            && at <= now
+        {
+            self.cancel(call);
+            replies.push((call, Reply::Watched));
+        }
+    }
+
+    pub(super) fn end_all(&mut self, replies: &mut Vec<(CallId, Reply)>) {
+        for call in self.by_call.keys().copied().collect::<Vec<_>>() {
+            self.cancel(call);
+            replies.push((call, Reply::Watched));
+        }
+    }
+}
+
+/// The states under which a filter's watch is found; `None` is any.
+fn watched(filter: &Filter) -> Vec<Option<State>> {
+    if filter.states.is_empty() { vec![None] } else { filter.states.iter().cloned().map(Some).collect() }
+}
+
+impl Ranch {
+    pub(super) fn watch(&mut self, call: CallId, watch: Watch, now: Now) {
+        if watch.wait.is_zero() || self.watches.by_call.len() >= MAX_WATCHES || self.any_matches(&watch.filter) {
+            return self.reply(call, Reply::Watched);
+        }
+        self.watches.add(call, watch.filter, now.mono.saturating_add(watch.wait));
+    }
+
+    /// Whether the committed form of any resource matches.
+    fn any_matches(&self, filter: &Filter) -> bool {
+        let matches = |slot: &Slot| !slot.phantom && filter.matches(&slot.record.resource);
+        let of_type = |r#type| filter.types.is_empty() || filter.types.contains(r#type);
+        let of_state = |state| filter.states.is_empty() || filter.states.contains(state);
+        let in_flight = self.flights.values().flat_map(|flight| &flight.changes);
+        in_flight.map(|change| self.inventory.get(change.key)).any(matches)
+            || self
+                .inventory
+                .pools()
+                .filter(|(_, pool)| of_state(&pool.state) && of_type(&self.inventory.kind(pool.kind).r#type))
+                .flat_map(|(_, pool)| pool.unowned.values().chain(pool.owned.values()))
+                .any(|key| matches(self.inventory.get(*key)))
+    }
+}
