@@ -153,6 +153,12 @@ impl Ranch {
         std::mem::take(&mut self.pending)
     }
 
+    /// [`Self::take_effects`] into room that is there already: `room` must be empty.
+    pub fn swap_effects(&mut self, room: &mut Effects) {
+        debug_assert!(room.plans.is_empty() && room.replies.is_empty(), "effects would be lost");
+        std::mem::swap(&mut self.pending, room);
+    }
+
     /// Whether there are effects to take.
     #[must_use]
     pub fn has_effects(&self) -> bool {

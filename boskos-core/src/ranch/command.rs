@@ -245,6 +245,15 @@ pub struct Effects {
     pub replies: Vec<(CallId, Reply)>,
 }
 
+// === impl Receipt ===
+
+impl Receipt {
+    /// Takes the receipt out and leaves one that undoes nothing.
+    pub fn take(&mut self) -> Self {
+        Self { granted: std::mem::take(&mut self.granted), place: self.place.take() }
+    }
+}
+
 // === impl Filter ===
 
 impl Filter {

@@ -9,7 +9,7 @@ use super::{
     snapshot::Snapshots,
     watch::Watches,
 };
-use crate::{Now, ResourceType, State};
+use crate::{Now, Resource, ResourceType, State};
 
 /// Takes in what a store holds, in any order, and becomes a [`Ranch`].
 #[derive(Debug)]
@@ -63,6 +63,14 @@ impl Loader {
         let key = self.ranch.inventory.add_nameless(key, record, version);
         self.ranch.inventory.get_mut(key).listed = listed;
         self.loaded.push(key);
+    }
+
+    /// Says of all resources so far whether the config names them under their type.
+    pub fn mark_listed(&mut self, mut is_listed: impl FnMut(&Resource) -> bool) {
+        for key in &self.loaded {
+            let slot = self.ranch.inventory.get_mut(*key);
+            slot.listed = is_listed(&slot.record.resource);
+        }
     }
 
     /// Takes in a lifecycle.

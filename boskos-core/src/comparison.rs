@@ -1,0 +1,81 @@
+//! What applying a config would change.
+
+use std::{cmp::Ordering, collections::BTreeMap};
+
+use crate::{
+    Config, Lifecycle, ResourceName, ResourceType, State,
+    ranch::{NameView, command::SyncChange, plan::LifecycleRecord},
+};
+
+/// Compares a config with a ranch, away from the ranch: names come page by page, in order.
+#[derive(Debug)]
+pub struct Comparison<'a> {
+    /// Sorted by name.
+    names: Vec<(&'a ResourceName, &'a ResourceType, &'a State)>,
+    /// How many of them were passed.
+    passed: usize,
+    lifecycles: BTreeMap<&'a ResourceType, &'a Lifecycle>,
+}
+
+impl<'a> Comparison<'a> {
+    /// Begins a comparison with `config`.
+    #[must_use]
+    pub fn new(config: &'a Config) -> Self {
+        let mut names: Vec<_> = config.names().collect();
+        names.sort_unstable_by_key(|(name, ..)| *name);
+        let lifecycles = config.lifecycles.iter().map(|lifecycle| (&lifecycle.r#type, lifecycle)).collect();
+        Self { names, passed: 0, lifecycles }
+    }
+
+    /// What is to be done about lifecycles; to be carried out before any change of names, since
+    /// what becomes of a name depends on them.
+    #[must_use]
+    pub fn lifecycle_changes(&self, current: &[LifecycleRecord]) -> Vec<SyncChange> {
+        let kept: BTreeMap<&ResourceType, &LifecycleRecord> =
+            current.iter().map(|record| (&record.lifecycle.r#type, record)).collect();
+        let set = self.lifecycles.iter().filter(|(r#type, lifecycle)| {
+            kept.get(*r#type).is_none_or(|record| record.draining || record.lifecycle != ***lifecycle)
+        });
+        let set = set.map(|(_, lifecycle)| SyncChange::SetLifecycle((*lifecycle).clone()));
+        let gone = current.iter().filter(|record| !record.draining);
+        let gone = gone.map(|record| &record.lifecycle.r#type).filter(|r#type| !self.lifecycles.contains_key(*r#type));
+        set.chain(gone.cloned().map(SyncChange::DrainLifecycle)).collect()
+    }
+
+    /// Compares the next resources of the ranch, in name order.
+    pub fn name_changes(&mut self, page: &[NameView], changes: &mut Vec<SyncChange>) {
+        for view in page {
+            while let Some(&(name, r#type, state)) = self.names.get(self.passed) {
+                match name.cmp(&view.name) {
+                    Ordering::Less => changes.push(list(name, r#type, state)),
+                    Ordering::Equal => {
+                        if !view.listed || view.r#type != *r#type || view.to_be_deleted {
+                            changes.push(list(name, r#type, state));
+                        }
+                    }
+                    Ordering::Greater => break,
+                }
+                self.passed += 1;
+                if *name == view.name {
+                    break;
+                }
+            }
+            let is_named = self.passed > 0 && *self.names[self.passed - 1].0 == view.name;
+            if !is_named && (view.listed || !view.dynamic && !view.to_be_deleted) {
+                changes.push(SyncChange::Unlist { name: view.name.clone() });
+            }
+        }
+    }
+
+    /// The names after the last resource of the ranch, up to `limit` at a time; empty at the end.
+    pub fn rest(&mut self, limit: usize) -> Vec<SyncChange> {
+        let rest = self.names[self.passed..].iter().take(limit);
+        let changes: Vec<_> = rest.map(|(name, r#type, state)| list(name, r#type, state)).collect();
+        self.passed += changes.len();
+        changes
+    }
+}
+
+fn list(name: &ResourceName, r#type: &ResourceType, state: &State) -> SyncChange {
+    SyncChange::List { name: name.clone(), r#type: r#type.clone(), state: state.clone() }
+}

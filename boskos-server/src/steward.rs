@@ -1,0 +1,291 @@
+//! Keeps ranch and store in step: what the ranch decides goes to the store, what the store
+//! answers goes to the ranch, and replies go to whoever called.
+
+mod drive;
+mod grant;
+
+use std::sync::Arc;
+
+use boskos_core::{
+    Now,
+    ranch::{
+        Ranch, Wake,
+        command::{CallId, Command, Effects, Receipt, Refusal, Reply},
+        plan::{Outcome, PlanId},
+    },
+};
+use hashbrown::HashMap;
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::{Notify, oneshot};
+
+pub use self::grant::Answer;
+use self::grant::Undo;
+use crate::{
+    clock::Clock,
+    store::{Outcomes, Store, StoreError},
+};
+
+/// The one keeper of the ranch. See the [module](self).
+pub struct Steward {
+    inner: Mutex<Inner>,
+    store: Arc<dyn Store>,
+    clock: Clock,
+    /// There is something to do before the driver's next wake.
+    rouse: Notify,
+}
+
+struct Inner {
+    ranch: Ranch,
+    calls: HashMap<CallId, oneshot::Sender<Answer>>,
+    next_call: u64,
+    effects: Effects,
+    known: Vec<(PlanId, Outcome)>,
+    /// When the driver wakes by itself.
+    armed: Wake,
+    halted: bool,
+}
+
+/// A reply on its way to the caller.
+type Parcel = (oneshot::Sender<Answer>, Answer);
+
+// === impl Steward ===
+
+impl Steward {
+    /// Takes charge of a ranch that was loaded from `store`.
+    pub fn new(ranch: Ranch, store: Arc<dyn Store>, clock: Clock) -> Arc<Self> {
+        let inner = Inner {
+            ranch,
+            calls: HashMap::new(),
+            next_call: 0,
+            effects: Effects::default(),
+            known: Vec::new(),
+            armed: Wake::default(),
+            halted: false,
+        };
+        Arc::new(Self { inner: Mutex::new(inner), store, clock, rouse: Notify::new() })
+    }
+
+    /// The store.
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Has the ranch decide `command` and waits for its reply.
+    ///
+    /// Dropped before, the caller has hung up: what is not decided yet will not be, and a grant
+    /// that is gets undone.
+    pub async fn call(self: &Arc<Self>, command: Command) -> Answer {
+        let receiver = {
+            let mut inner = self.inner.lock();
+            let now = self.clock.now();
+            let call = inner.new_call();
+            inner.ranch.decide(call, command, now);
+            let mut own = None;
+            let parcels = self.exchange(&mut inner, now, Some((call, &mut own)));
+            self.rouse_if_due(&mut inner);
+            if own.is_none() {
+                let (sender, receiver) = oneshot::channel();
+                inner.calls.insert(call, sender);
+                drop(inner);
+                deliver(self, parcels);
+                Waiter { steward: self, call, receiver: Some(receiver) }
+            } else {
+                drop(inner);
+                deliver(self, parcels);
+                return Answer::new(own.expect("just seen"), self);
+            }
+        };
+        receiver.wait().await
+    }
+
+    /// Reads the ranch as it is now: committed forms only.
+    pub fn read<T>(&self, read: impl FnOnce(&Ranch, Now) -> T) -> T {
+        let inner = self.inner.lock();
+        read(&inner.ranch, self.clock.now())
+    }
+
+    /// Reads with a snapshot, which the ranch keeps track of.
+    pub fn with_ranch<T>(&self, access: impl FnOnce(&mut Ranch) -> T) -> T {
+        access(&mut self.inner.lock().ranch)
+    }
+
+    /// Gives every queue place a whole TTL from now.
+    pub fn extend_places(&self) {
+        let now = self.clock.now();
+        self.inner.lock().ranch.extend_places(now);
+    }
+
+    /// Answers every waiting caller now; their queue places stay.
+    pub fn release_waiters(self: &Arc<Self>) {
+        self.change(|ranch, now| ranch.release_waiters(now));
+    }
+
+    /// Takes back a grant that nobody read.
+    fn undo(self: &Arc<Self>, receipt: Receipt) {
+        self.change(|ranch, now| ranch.decide(NOBODY, Command::Undo(receipt), now));
+    }
+
+    fn cancel(self: &Arc<Self>, call: CallId) {
+        let mut inner = self.inner.lock();
+        // The sender goes first: a reply that comes up now has nowhere to go.
+        let sender = inner.calls.remove(&call);
+        let now = self.clock.now();
+        if sender.is_some() {
+            inner.ranch.cancel(call, now);
+        }
+        let parcels = self.exchange(&mut inner, now, None);
+        self.rouse_if_due(&mut inner);
+        drop(inner);
+        deliver(self, parcels);
+    }
+
+    fn change(self: &Arc<Self>, change: impl FnOnce(&mut Ranch, Now)) {
+        let mut inner = self.inner.lock();
+        let now = self.clock.now();
+        change(&mut inner.ranch, now);
+        let parcels = self.exchange(&mut inner, now, None);
+        self.rouse_if_due(&mut inner);
+        drop(inner);
+        deliver(self, parcels);
+    }
+
+    /// Passes plans to the store and outcomes to the ranch until there are no more, and does a
+    /// bounded part of what follows. The reply of the `own` call is put aside; the others are
+    /// for [`deliver`], once the lock is gone.
+    fn exchange(
+        &self,
+        inner: &mut MutexGuard<'_, Inner>,
+        now: Now,
+        mut own: Option<(CallId, &mut Option<Reply>)>,
+    ) -> Vec<Parcel> {
+        let inner = &mut **inner;
+        let mut parcels = Vec::new();
+        let mut worked = false;
+        loop {
+            inner.ranch.swap_effects(&mut inner.effects);
+            for (call, reply) in inner.effects.replies.drain(..) {
+                match &mut own {
+                    Some((id, slot)) if *id == call => **slot = Some(reply),
+                    _ => match inner.calls.remove(&call) {
+                        Some(sender) => parcels.push((sender, Answer::undecided(reply))),
+                        None => {
+                            if let Some(receipt) = grant::receipt_of(reply) {
+                                inner.ranch.decide(NOBODY, Command::Undo(receipt), now);
+                            }
+                        }
+                    },
+                }
+            }
+            if !inner.effects.plans.is_empty() {
+                self.store.submit(&mut inner.effects.plans, &mut inner.known);
+            }
+            if !inner.known.is_empty() {
+                inner.ranch.settle(inner.known.drain(..), now);
+            }
+            if inner.ranch.has_effects() {
+                continue;
+            }
+            if worked || !inner.ranch.next_wake().at_once {
+                return parcels;
+            }
+            worked = true;
+            inner.ranch.work(now);
+        }
+    }
+
+    /// Wakes the driver if something is due before it would wake by itself.
+    fn rouse_if_due(&self, inner: &mut MutexGuard<'_, Inner>) {
+        let wake = inner.ranch.next_wake();
+        let earlier = |new: Option<_>, armed: Option<_>| new.is_some() && (armed.is_none() || new < armed);
+        let armed = inner.armed;
+        if wake.at_once
+            || earlier(wake.mono, armed.mono)
+            || wake.wall.is_some() && (armed.wall.is_none() || wake.wall < armed.wall)
+            || wake.places && !armed.places
+        {
+            inner.armed = wake;
+            self.rouse.notify_one();
+        }
+    }
+}
+
+/// The call of commands whose reply nobody waits for.
+const NOBODY: CallId = CallId(0);
+
+impl Inner {
+    fn new_call(&mut self) -> CallId {
+        self.next_call += 1;
+        CallId(self.next_call)
+    }
+}
+
+/// Hands replies to their callers. A grant whose caller has gone is undone.
+fn deliver(steward: &Arc<Steward>, parcels: Vec<Parcel>) {
+    for (sender, answer) in parcels {
+        // A caller that has gone drops the answer, and that asks for the undo.
+        drop(sender.send(answer.bind(steward)));
+    }
+}
+
+impl Outcomes for Arc<Steward> {
+    fn settle(&self, batch: &mut Vec<(PlanId, Outcome)>) {
+        self.change(|ranch, now| ranch.settle(batch.drain(..), now));
+    }
+
+    fn halted(&self, why: &StoreError) {
+        let mut inner = self.inner.lock();
+        inner.ranch.halt();
+        let was_halted = std::mem::replace(&mut inner.halted, true);
+        drop(inner);
+        if !was_halted {
+            tracing::error!(error = %why, store = self.store.name(), "the store cannot be written");
+        }
+    }
+
+    fn resumed(&self) {
+        self.change(|ranch, now| ranch.resume(now));
+        let was_halted = std::mem::take(&mut self.inner.lock().halted);
+        if was_halted {
+            tracing::info!(store = self.store.name(), "the store can be written again");
+        }
+    }
+}
+
+/// A caller that waits for its reply.
+struct Waiter<'a> {
+    steward: &'a Arc<Steward>,
+    call: CallId,
+    receiver: Option<oneshot::Receiver<Answer>>,
+}
+
+impl Waiter<'_> {
+    async fn wait(mut self) -> Answer {
+        let receiver = self.receiver.as_mut().expect("taken only below");
+        let answer = receiver.await;
+        self.receiver = None;
+        answer.unwrap_or_else(|_| Answer::new(Reply::Refused(Refusal::Unavailable), self.steward))
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        if self.receiver.is_some() {
+            self.steward.cancel(self.call);
+        }
+    }
+}
+
+impl std::fmt::Debug for Steward {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Steward").field("store", &self.store.name()).finish_non_exhaustive()
+    }
+}
+
+pub use self::grant::Undo as GrantUndo;
+#[allow(unused_imports, reason = "re-exported for handlers")]
+use Undo as _;
