@@ -1,0 +1,84 @@
+//! The one timer of a connection.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio::{
+    task::coop,
+    time::{Instant, Sleep, sleep_until},
+};
+
+use super::{
+    limits::Limits,
+    traffic::{Phase, Traffic},
+};
+
+/// Ends a connection that waits too long for its client.
+///
+/// Moving a timer costs more than a request may, so a later deadline does not move it: it fires at the earlier time
+/// and is set anew then. On a busy connection it moves once per idle limit, not once per request.
+#[derive(Debug)]
+pub(crate) struct Alarm {
+    phase: Phase,
+    progress: u32,
+    /// When the phase began; in phases that progress prolongs, when there was some last.
+    since: Instant,
+    /// When the timer fires; `None` while it will not wake the task.
+    armed: Option<Instant>,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Alarm {
+    pub(crate) fn new() -> Self {
+        Self { phase: Phase::Idle, progress: 0, since: Instant::now(), armed: None, sleep: None }
+    }
+
+    /// Completes with what the connection waited for too long. To be called whenever the connection waits.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, traffic: &Traffic, limits: &Limits) -> Poll<Phase> {
+        let phase = traffic.phase();
+        let progress = traffic.progress();
+        // A head must be whole in time however many bytes of it trickle in.
+        if phase != self.phase || (progress != self.progress && phase != Phase::Head) {
+            self.phase = phase;
+            self.since = Instant::now();
+        }
+        self.progress = progress;
+        let limit = match phase {
+            Phase::Idle => limits.idle,
+            Phase::Head => limits.head,
+            Phase::Write => limits.write,
+            // A service bounds itself.
+            Phase::Service => return Poll::Pending,
+        };
+        let deadline = self.since + limit;
+        if self.wakes_before(deadline) {
+            return Poll::Pending;
+        }
+        while Instant::now() < deadline {
+            if self.arm(cx, deadline).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(phase)
+    }
+
+    fn wakes_before(&self, deadline: Instant) -> bool {
+        let pending = self.sleep.as_ref().is_some_and(|sleep| !sleep.is_elapsed());
+        pending && self.armed.is_some_and(|armed| armed <= deadline)
+    }
+
+    fn arm(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+        let sleep = match &mut self.sleep {
+            Some(sleep) => {
+                sleep.as_mut().reset(deadline);
+                sleep
+            }
+            None => self.sleep.insert(Box::pin(sleep_until(deadline))),
+        };
+        // Without budget a timer only has the task polled again and does not remember it.
+        self.armed = coop::has_budget_remaining().then_some(deadline);
+        sleep.as_mut().poll(cx)
+    }
+}

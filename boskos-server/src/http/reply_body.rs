@@ -1,0 +1,196 @@
+//! The body of a reply.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+use super::{delivery::Delivery, traffic::Traffic};
+
+/// What a reply consists of behind its head, and what hangs on its delivery.
+pub struct ReplyBody {
+    content: Content,
+    delivery: Option<Box<dyn Delivery>>,
+    /// Who is told when the last byte was handed out; set once the reply is on its connection.
+    traffic: Option<Arc<Traffic>>,
+}
+
+enum Content {
+    Empty,
+    Full(Bytes),
+    /// Made chunk by chunk as the client takes it; `paused` after each, for others to get their turn.
+    Pages {
+        next: Box<dyn FnMut() -> Option<Bytes> + Send>,
+        paused: bool,
+    },
+    Channel(mpsc::Receiver<Piece>),
+}
+
+enum Piece {
+    Chunk(Bytes),
+    End,
+}
+
+/// A reply's body ended before its end was said.
+///
+/// The connection is closed then, so that the client can tell half a listing from a whole one.
+#[derive(Debug, Error)]
+#[error("the reply broke off")]
+pub struct BrokenOff(());
+
+/// Feeds a body made with [`ReplyBody::channel`].
+///
+/// Dropped without [`BodySender::finish`], it breaks the reply off.
+#[derive(Debug)]
+pub struct BodySender(mpsc::Sender<Piece>);
+
+/// The client is gone and nobody reads the body any more.
+#[derive(Debug, Error)]
+#[error("nobody reads the reply any more")]
+pub struct Unread(());
+
+impl BodySender {
+    /// Sends the next chunk, waiting while the client has not taken earlier ones.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the connection is gone.
+    pub async fn send(&self, chunk: Bytes) -> Result<(), Unread> {
+        self.0.send(Piece::Chunk(chunk)).await.map_err(|_| Unread(()))
+    }
+
+    /// Ends the body.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the connection is gone.
+    pub async fn finish(self) -> Result<(), Unread> {
+        self.0.send(Piece::End).await.map_err(|_| Unread(()))
+    }
+}
+
+impl ReplyBody {
+    /// No bytes.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::new(Content::Empty)
+    }
+
+    /// All bytes at once.
+    #[must_use]
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        Self::new(if bytes.is_empty() { Content::Empty } else { Content::Full(bytes) })
+    }
+
+    /// Chunks made one at a time, each when the client has taken those before it, until `next` returns `None`.
+    ///
+    /// Other connections get their turn after every chunk, so a chunk should take well below a millisecond to make.
+    #[must_use]
+    pub fn pages(next: impl FnMut() -> Option<Bytes> + Send + 'static) -> Self {
+        Self::new(Content::Pages { next: Box::new(next), paused: false })
+    }
+
+    /// Chunks sent from elsewhere, at most `depth` of them ahead of the client.
+    #[must_use]
+    pub fn channel(depth: usize) -> (BodySender, Self) {
+        let (sender, receiver) = mpsc::channel(depth);
+        (BodySender(sender), Self::new(Content::Channel(receiver)))
+    }
+
+    fn new(content: Content) -> Self {
+        Self { content, delivery: None, traffic: None }
+    }
+
+    /// Replaces the bytes and keeps the delivery.
+    pub(crate) fn replace(&mut self, body: Self) {
+        self.content = body.content;
+    }
+
+    pub(crate) fn set_delivery(&mut self, delivery: Box<dyn Delivery>) {
+        self.delivery = Some(delivery);
+    }
+
+    pub(crate) fn take_delivery(&mut self) -> Option<Box<dyn Delivery>> {
+        self.delivery.take()
+    }
+
+    /// Hands `delivery` to `traffic` together with the last byte.
+    pub(crate) fn report_end(&mut self, delivery: Box<dyn Delivery>, traffic: Arc<Traffic>) {
+        self.delivery = Some(delivery);
+        self.traffic = Some(traffic);
+    }
+
+    fn ended(&mut self) {
+        self.content = Content::Empty;
+        if let (Some(delivery), Some(traffic)) = (self.delivery.take(), self.traffic.take()) {
+            traffic.encoded(delivery);
+        }
+    }
+}
+
+impl Default for ReplyBody {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl fmt::Debug for ReplyBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplyBody").field("size", &self.size_hint()).finish_non_exhaustive()
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = BrokenOff;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        let this = self.get_mut();
+        let chunk = match &mut this.content {
+            Content::Empty => return Poll::Ready(None),
+            Content::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                this.ended();
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+            Content::Pages { paused: paused @ true, .. } => {
+                *paused = false;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            Content::Pages { next, paused } => {
+                *paused = true;
+                next()
+            }
+            Content::Channel(receiver) => match ready!(receiver.poll_recv(cx)) {
+                Some(Piece::Chunk(chunk)) => Some(chunk),
+                Some(Piece::End) => None,
+                None => return Poll::Ready(Some(Err(BrokenOff(())))),
+            },
+        };
+        if chunk.is_none() {
+            this.ended();
+        }
+        Poll::Ready(chunk.map(|chunk| Ok(Frame::data(chunk))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.content, Content::Empty)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Empty => SizeHint::with_exact(0),
+            Content::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Pages { .. } | Content::Channel(_) => SizeHint::default(),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The accept loop.
+
+use std::{
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+};
+
+use hyper::server::conn::http1;
+use tokio::{
+    sync::{Notify, futures::Notified},
+    task::{JoinError, JoinSet},
+    time::{Instant, sleep, timeout_at},
+};
+
+use super::{
+    connection,
+    limits::Limits,
+    listener::{Listener, Next, Setback},
+    refusal::refuse,
+    service::Service,
+};
+
+/// hyper's buffers per connection, each way, must hold a head that is one read past its limit.
+const BUFFER_SLACK_BYTES: usize = 64 * 1024;
+
+/// What all connections of a server share.
+#[derive(Debug)]
+pub(crate) struct Server<S> {
+    pub(crate) service: Arc<S>,
+    pub(crate) limits: Limits,
+    pub(crate) http: http1::Builder,
+    pub(crate) stop: Stop,
+}
+
+/// The word to finish, given once.
+#[derive(Debug, Default)]
+pub(crate) struct Stop {
+    given: AtomicBool,
+    notify: Notify,
+}
+
+impl Stop {
+    pub(crate) fn is_given(&self) -> bool {
+        self.given.load(SeqCst)
+    }
+
+    /// Completes at the word, if it is given after this call.
+    pub(crate) fn notified(&self) -> Notified<'_> {
+        self.notify.notified()
+    }
+
+    fn give(&self) {
+        self.given.store(true, SeqCst);
+        self.notify.notify_waiters();
+    }
+}
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Connections that were cut at the deadline with a request in flight.
+    pub cut: usize,
+}
+
+/// Accepts connections and has `service` answer their requests until `stop` completes. Then no more are accepted,
+/// idle connections are closed, and requests in flight may finish until the instant that `stop` returned; what is not
+/// done by then is cut.
+///
+/// Everything it started has ended when it returns; dropped before, it aborts its connections.
+pub async fn serve<L, S>(
+    mut listener: L,
+    service: Arc<S>,
+    limits: Limits,
+    stop: impl Future<Output = Instant>,
+) -> Drained
+where
+    L: Listener,
+    S: Service,
+{
+    let server = Arc::new(Server { http: builder(&limits), service, limits, stop: Stop::default() });
+    let mut stop = pin!(stop);
+    let mut setback = Setback::default();
+    let mut connections = JoinSet::new();
+    // Apart from the others, so that a crowd at the door neither takes nor waits for their places.
+    let mut refusals = JoinSet::new();
+    let deadline = loop {
+        tokio::select! {
+            biased;
+            deadline = &mut stop => break deadline,
+            Some(ended) = connections.join_next() => note(ended),
+            Some(ended) = refusals.join_next() => note(ended),
+            accepted = accept(&mut listener, &mut setback) => {
+                let Some(io) = accepted else { continue };
+                if connections.len() < server.limits.connections {
+                    connections.spawn(connection::run(io, server.clone()));
+                } else if refusals.len() < server.limits.refusals {
+                    refusals.spawn(refuse(io, server.limits.linger));
+                }
+            }
+        }
+    };
+    drop(listener);
+    server.stop.give();
+    let drain = async {
+        while let Some(ended) = connections.join_next().await {
+            note(ended);
+        }
+    };
+    // Who is over the limit was told; the rest of that is politeness.
+    refusals.shutdown().await;
+    if timeout_at(deadline, drain).await.is_ok() {
+        return Drained { cut: 0 };
+    }
+    let cut = connections.len();
+    connections.shutdown().await;
+    Drained { cut }
+}
+
+/// `None` after a failure that was dealt with.
+async fn accept<L: Listener>(listener: &mut L, setback: &mut Setback) -> Option<L::Io> {
+    match listener.accept().await {
+        Ok(io) => {
+            setback.accepted();
+            Some(io)
+        }
+        Err(error) => {
+            if let Next::After { pause, is_known } = setback.failed(&error) {
+                if !is_known {
+                    tracing::warn!(%error, "cannot accept connections, trying on");
+                }
+                sleep(pause).await;
+            }
+            None
+        }
+    }
+}
+
+fn note(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(%error, "a connection's task panicked");
+    }
+}
+
+/// hyper's own limit on the time of a head is left off: it counts the time between requests too, and sets a timer
+/// for each of them.
+fn builder(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .header_read_timeout(None)
+        .max_header_size(limits.head_bytes)
+        .max_buf_size(limits.head_bytes + BUFFER_SLACK_BYTES);
+    builder
+}
