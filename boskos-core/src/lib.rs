@@ -3,6 +3,8 @@
 //! This crate does no I/O, reads no clock and knows no runtime: times, generated names and
 //! everything else that comes from outside are arguments.
 
+pub mod duration;
+pub mod lifecycle;
 pub mod name;
 pub mod resource;
 pub mod state;
@@ -11,6 +13,8 @@ pub mod user_data;
 
 mod go_json;
 
+pub use duration::{DurationError, GoDuration};
+pub use lifecycle::{Lifecycle, LifecycleConfig};
 pub use name::{Owner, ResourceName, ResourceType, State};
 pub use resource::Resource;
 pub use time::{MonoTime, Now, WallTime};
