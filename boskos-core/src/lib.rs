@@ -3,19 +3,19 @@
 //! This crate does no I/O, reads no clock and knows no runtime: times, generated names and
 //! everything else that comes from outside are arguments.
 
+pub mod duration;
+pub mod lifecycle;
 pub mod name;
+pub mod ranch;
 pub mod resource;
 pub mod state;
 pub mod time;
 pub mod user_data;
 
-pub mod duration;
-pub mod lifecycle;
-pub mod ranch;
-
 mod go_json;
 
-pub use lifecycle::Lifecycle;
+pub use duration::{DurationError, GoDuration};
+pub use lifecycle::{Lifecycle, LifecycleConfig};
 pub use name::{Owner, ResourceName, ResourceType, State};
 pub use resource::Resource;
 pub use time::{MonoTime, Now, WallTime};

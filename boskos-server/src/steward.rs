@@ -18,8 +18,7 @@ use hashbrown::HashMap;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot};
 
-pub use self::grant::Answer;
-use self::grant::Undo;
+pub use self::grant::{Answer, Undo};
 use crate::{
     clock::Clock,
     store::{Outcomes, Store, StoreError},
@@ -168,13 +167,13 @@ impl Steward {
         let mut worked = false;
         loop {
             inner.ranch.swap_effects(&mut inner.effects);
-            for (call, reply) in inner.effects.replies.drain(..) {
+            for (call, mut reply) in inner.effects.replies.drain(..) {
                 match &mut own {
                     Some((id, slot)) if *id == call => **slot = Some(reply),
                     _ => match inner.calls.remove(&call) {
                         Some(sender) => parcels.push((sender, Answer::undecided(reply))),
                         None => {
-                            if let Some(receipt) = grant::receipt_of(reply) {
+                            if let Some(receipt) = grant::receipt_of(&mut reply) {
                                 inner.ranch.decide(NOBODY, Command::Undo(receipt), now);
                             }
                         }
@@ -285,7 +284,3 @@ impl std::fmt::Debug for Steward {
         f.debug_struct("Steward").field("store", &self.store.name()).finish_non_exhaustive()
     }
 }
-
-pub use self::grant::Undo as GrantUndo;
-#[allow(unused_imports, reason = "re-exported for handlers")]
-use Undo as _;

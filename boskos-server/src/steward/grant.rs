@@ -2,10 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
-use boskos_core::{
-    Resource,
-    ranch::command::{Receipt, Reply},
-};
+use boskos_core::ranch::command::{Receipt, Reply};
 
 use super::Steward;
 use crate::http::Delivery;
@@ -43,32 +40,24 @@ impl Answer {
     #[must_use]
     pub fn open(mut self) -> (Reply, Undo) {
         let mut reply = self.reply.take().expect("an answer is opened once");
-        let receipt = match &mut reply {
-            Reply::Granted(granted) => Some(granted.receipt.take()),
-            Reply::GrantedAll(_, receipt) => Some(receipt.take()),
-            Reply::Done
-            | Reply::Reset(_)
-            | Reply::Synced
-            | Reply::Watched
-            | Reply::Refused(_) => None,
-        };
+        let receipt = receipt_of(&mut reply);
         (reply, Undo { receipt, steward: self.steward.clone() })
     }
 }
 
 impl Drop for Answer {
     fn drop(&mut self) {
-        if let (Some(receipt), Some(steward)) = (self.reply.take().and_then(receipt_of), self.steward.upgrade()) {
+        if let (Some(receipt), Some(steward)) = (self.reply.as_mut().and_then(receipt_of), self.steward.upgrade()) {
             steward.undo(receipt);
         }
     }
 }
 
-/// What undoes the grant in a reply, if it is one.
-pub(super) fn receipt_of(reply: Reply) -> Option<Receipt> {
+/// Takes out what undoes the grant in a reply, if it is one.
+pub(super) fn receipt_of(reply: &mut Reply) -> Option<Receipt> {
     match reply {
-        Reply::Granted(granted) => Some(granted.receipt),
-        Reply::GrantedAll(_, receipt) => Some(receipt),
+        Reply::Granted(granted) => Some(granted.receipt.take()),
+        Reply::GrantedAll(_, receipt) => Some(receipt.take()),
         Reply::Done | Reply::Reset(_) | Reply::Synced | Reply::Watched | Reply::Refused(_) => None,
     }
 }
@@ -91,17 +80,6 @@ impl Drop for Undo {
     fn drop(&mut self) {
         if let (Some(receipt), Some(steward)) = (self.receipt.take(), self.steward.upgrade()) {
             steward.undo(receipt);
-        }
-    }
-}
-
-/// The resource in a reply that grants one.
-#[must_use]
-pub fn granted(reply: &Reply) -> Option<&Resource> {
-    match reply {
-        Reply::Granted(granted) => Some(&granted.resource),
-        Reply::GrantedAll(..) | Reply::Done | Reply::Reset(_) | Reply::Synced | Reply::Watched | Reply::Refused(_) => {
-            None
         }
     }
 }
