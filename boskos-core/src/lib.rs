@@ -3,6 +3,7 @@
 //! This crate does no I/O, reads no clock and knows no runtime: times, generated names and
 //! everything else that comes from outside are arguments.
 
+pub mod comparison;
 pub mod duration;
 pub mod lifecycle;
 pub mod name;
@@ -11,9 +12,11 @@ pub mod resource;
 pub mod state;
 pub mod time;
 pub mod user_data;
+pub mod wire;
 
 mod go_json;
 
+pub use comparison::Comparison;
 pub use duration::{DurationError, GoDuration};
 pub use lifecycle::{Lifecycle, LifecycleConfig};
 pub use name::{Owner, ResourceName, ResourceType, State};

@@ -1,6 +1,16 @@
 //! The boskos server: HTTP in front, storage behind, the ranch in between.
 
+pub mod api;
+pub mod app;
+pub mod args;
 pub mod clock;
+pub mod config_file;
+pub mod follower;
 pub mod http;
+pub mod instruments;
+pub mod route;
+pub mod server;
 pub mod steward;
 pub mod store;
+pub mod sync;
+pub mod verb;

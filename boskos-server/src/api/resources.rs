@@ -1,0 +1,135 @@
+//! `/api/v1/resources`: all resources, filtered, in name order; and one by name.
+
+use std::{sync::Arc, time::Duration};
+
+use ::http::StatusCode;
+use boskos_core::{
+    Owner, Resource, ResourceName, ResourceType, State,
+    ranch::{
+        SnapshotId,
+        command::{Command, Filter, Watch},
+    },
+};
+use bytes::Bytes;
+
+use super::{error, no_such_resource};
+use crate::{
+    app::App,
+    http::{Reply, ReplyBody, query},
+    steward::Steward,
+    verb::acquire::wait_of,
+};
+
+/// Resources looked at under the lock in one go.
+const PAGE: usize = 256;
+
+struct Asked {
+    filter: Filter,
+    after: Option<ResourceName>,
+    limit: usize,
+    wait: Duration,
+}
+
+pub(super) async fn list(app: &App, query: &str) -> Reply {
+    let asked = match read(query, app.max_wait) {
+        Ok(asked) => asked,
+        Err(text) => return error(StatusCode::BAD_REQUEST, &text),
+    };
+    if !asked.wait.is_zero() {
+        let watch = Watch { filter: asked.filter.clone(), wait: asked.wait };
+        drop(app.steward.call(Command::Watch(watch)).await);
+    }
+    let Some(mut listing) = Listing::open(app.steward.clone(), asked) else {
+        return error(StatusCode::SERVICE_UNAVAILABLE, "too many listings are under way, try again later")
+            .with_retry_after(1);
+    };
+    Reply::json_stream(ReplyBody::pages(move || listing.next()))
+}
+
+pub(super) fn one(app: &App, name: &str) -> Reply {
+    match app.steward.read(|ranch, _| ranch.resource(name).map(|(resource, _)| resource.clone())) {
+        Some(resource) => Reply::json(resource.to_json()),
+        None => no_such_resource(name),
+    }
+}
+
+fn read(text: &str, max_wait: Duration) -> Result<Asked, String> {
+    let mut asked = Asked { filter: Filter::default(), after: None, limit: usize::MAX, wait: Duration::ZERO };
+    for (key, value) in query::pairs(text) {
+        match &*key {
+            "type" => asked.filter.types.push(ResourceType::from(&*value)),
+            "state" => asked.filter.states.push(State::from(&*value)),
+            "owner" => asked.filter.owners.push(Owner::from_wire(&value)),
+            "after" => asked.after = Some(ResourceName::from(&*value)),
+            "limit" => {
+                asked.limit = value.parse().map_err(|_| format!("limit must be a whole number, not {value:?}"))?;
+            }
+            "wait" => asked.wait = wait_of(&value, max_wait).map_err(|error| error.to_string())?,
+            _ => {}
+        }
+    }
+    Ok(asked)
+}
+
+/// A snapshot on its way out.
+struct Listing {
+    steward: Arc<Steward>,
+    snapshot: SnapshotId,
+    filter: Filter,
+    left: usize,
+    stage: Stage,
+    page: Vec<Resource>,
+}
+
+#[derive(PartialEq)]
+enum Stage {
+    First,
+    Further,
+    Ended,
+}
+
+impl Listing {
+    fn open(steward: Arc<Steward>, asked: Asked) -> Option<Self> {
+        let snapshot = steward.with_ranch(|ranch| ranch.open_snapshot(asked.after))?;
+        Some(Self {
+            steward,
+            snapshot,
+            filter: asked.filter,
+            left: asked.limit,
+            stage: Stage::First,
+            page: Vec::with_capacity(PAGE),
+        })
+    }
+
+    /// The next chunk of the array.
+    fn next(&mut self) -> Option<Bytes> {
+        if self.stage == Stage::Ended {
+            return None;
+        }
+        self.page.clear();
+        let last = self
+            .steward
+            .with_ranch(|ranch| ranch.read_snapshot(self.snapshot, &self.filter, PAGE, &mut self.page));
+        let mut out = String::with_capacity(self.page.len() * 200 + 2);
+        for resource in self.page.drain(..).take(self.left) {
+            self.left -= 1;
+            out.push(if self.stage == Stage::First { '[' } else { ',' });
+            self.stage = Stage::Further;
+            resource.write_json(&mut out);
+        }
+        if last || self.left == 0 {
+            if self.stage == Stage::First {
+                out.push('[');
+            }
+            out.push_str("]\n");
+            self.stage = Stage::Ended;
+        }
+        Some(Bytes::from(out))
+    }
+}
+
+impl Drop for Listing {
+    fn drop(&mut self) {
+        self.steward.with_ranch(|ranch| ranch.close_snapshot(self.snapshot));
+    }
+}

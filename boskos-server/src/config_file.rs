@@ -1,0 +1,70 @@
+//! The config as a file.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use boskos_core::config::{Config, ConfigError};
+
+/// A change counts when two reads this far apart agree: half a YAML list is valid YAML, and
+/// everything after the cut would be deleted.
+pub const SETTLE: Duration = Duration::from_millis(500);
+
+/// Why a config file is of no use.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigFileError {
+    /// It cannot be read.
+    #[error("cannot read config {path:?}: {source}; name the file with --config")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// It is read, but against the rules.
+    #[error("config {path:?} is not valid: {}", one_line(.source))]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Everything that is wrong.
+        #[source]
+        source: ConfigError,
+    },
+}
+
+/// The bytes of the file, at most one more than a config may have.
+///
+/// # Errors
+///
+/// If the file cannot be read.
+pub fn read(path: &Path) -> Result<Vec<u8>, ConfigFileError> {
+    let read = || {
+        let mut bytes = Vec::new();
+        let limit = u64::try_from(Config::MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
+        File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    read().map_err(|source| ConfigFileError::Unreadable { path: path.to_owned(), source })
+}
+
+/// Reads the bytes as a config, and logs what is accepted but may not be meant.
+///
+/// # Errors
+///
+/// If it is against the rules.
+pub fn parse(path: &Path, bytes: &[u8]) -> Result<Config, ConfigFileError> {
+    let invalid = |source| ConfigFileError::Invalid { path: path.to_owned(), source };
+    let (config, warnings) = Config::parse(bytes).map_err(invalid)?;
+    for warning in warnings {
+        tracing::warn!(config = %path.display(), "{warning}");
+    }
+    Ok(config)
+}
+
+fn one_line(error: &ConfigError) -> String {
+    error.to_string().trim_end().replace('\n', "; ")
+}

@@ -1,0 +1,169 @@
+//! Following the config file.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use boskos_core::config::Config;
+use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::{sync::mpsc, time::sleep};
+
+use crate::{
+    config_file::{self, ConfigFileError, SETTLE},
+    steward::Steward,
+    sync,
+};
+
+/// How long to wait before a failed sync is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Follows one config file for one ranch.
+#[derive(Debug)]
+pub struct Follower {
+    path: PathBuf,
+    steward: Arc<Steward>,
+    period: Duration,
+}
+
+impl Follower {
+    /// Follows `path`, which is re-read at least every `period`.
+    #[must_use]
+    pub fn new(path: PathBuf, steward: Arc<Steward>, period: Duration) -> Self {
+        Self { path, steward, period }
+    }
+
+    /// Follows the file for ever; `again` yields when it is to be read at once.
+    pub async fn run(self, mut again: mpsc::Receiver<()>) {
+        let (changed, mut changes) = mpsc::channel(1);
+        let mut watch = Watch::begin(&self.path, changed);
+        loop {
+            tokio::select! {
+                Some(()) = changes.recv() => {}
+                Some(()) = again.recv() => {}
+                () = sleep(self.period) => {}
+            }
+            watch.follow_link();
+            while !self.read_and_apply().await {
+                sleep(RETRY).await;
+            }
+        }
+    }
+
+    /// Whether this is done, if only because the file is bad.
+    async fn read_and_apply(&self) -> bool {
+        let config = match self.read_settled().await {
+            Ok(config) => config,
+            Err(error) => {
+                tracing::error!(%error, "the config stays as it was");
+                return true;
+            }
+        };
+        match sync::apply(&self.steward, &config).await {
+            Ok(found) => {
+                log_applied(&self.path, &found);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "trying again");
+                false
+            }
+        }
+    }
+
+    /// Reads until two reads agree. Reading and parsing happen off the request path.
+    async fn read_settled(&self) -> Result<Config, ConfigFileError> {
+        let mut before = self.read().await?;
+        loop {
+            sleep(SETTLE).await;
+            let now = self.read().await?;
+            if now == before {
+                let path = self.path.clone();
+                return blocking(move || config_file::parse(&path, &now)).await;
+            }
+            before = now;
+        }
+    }
+
+    async fn read(&self) -> Result<Vec<u8>, ConfigFileError> {
+        let path = self.path.clone();
+        blocking(move || config_file::read(&path)).await
+    }
+}
+
+/// Says what a config changed, if anything.
+pub fn log_applied(path: &Path, found: &sync::Difference) {
+    let names = found.add.count + found.delete.count + found.remake.count + found.adopt.count;
+    if names + found.lifecycles.len() + found.drain.len() > 0 {
+        tracing::info!(
+            config = %path.display(),
+            added = found.add.count,
+            deleted = found.delete.count,
+            remade = found.remake.count,
+            adopted = found.adopt.count,
+            lifecycles = found.lifecycles.len(),
+            drained = found.drain.len(),
+            "config applied"
+        );
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
+    }
+}
+
+/// Hears of changes in the folders that the file is in: its own, and the one that it links to.
+struct Watch {
+    path: PathBuf,
+    watcher: Option<RecommendedWatcher>,
+    watched: Vec<PathBuf>,
+}
+
+impl Watch {
+    fn begin(path: &Path, changed: mpsc::Sender<()>) -> Self {
+        let watcher = notify::recommended_watcher(move |_event| {
+            // One that is not read yet says the same.
+            let _ = changed.try_send(());
+        });
+        let watcher = watcher
+            .inspect_err(|error| tracing::warn!(%error, "changes of the config are seen at the update period only"))
+            .ok();
+        let mut watch = Self { path: path.to_owned(), watcher, watched: Vec::new() };
+        watch.follow_link();
+        watch
+    }
+
+    /// Watches where the path leads now.
+    fn follow_link(&mut self) {
+        let Some(watcher) = &mut self.watcher else { return };
+        let real = self.path.canonicalize().ok();
+        let folders = [Some(self.path.as_path()), real.as_deref()].into_iter().flatten().filter_map(folder_of);
+        let mut folders: Vec<PathBuf> = folders.collect();
+        folders.dedup();
+        for gone in self.watched.iter().filter(|folder| !folders.contains(folder)) {
+            // It may be gone by itself, and its watch with it.
+            let _ = watcher.unwatch(gone);
+        }
+        self.watched.retain(|folder| folders.contains(folder));
+        for folder in folders {
+            if self.watched.contains(&folder) {
+                continue;
+            }
+            match watcher.watch(&folder, RecursiveMode::NonRecursive) {
+                Ok(()) => self.watched.push(folder),
+                Err(error) => {
+                    tracing::warn!(%error, folder = %folder.display(), "changes are seen at the update period only");
+                }
+            }
+        }
+    }
+}
+
+fn folder_of(path: &Path) -> Option<PathBuf> {
+    let folder = path.parent()?;
+    Some(if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_owned() })
+}

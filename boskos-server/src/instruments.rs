@@ -1,0 +1,206 @@
+//! What Prometheus is told.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use ::http::{Method, StatusCode};
+use boskos_core::{Resource, state};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntGaugeVec, Opts, Registry,
+    core::{Collector, Desc},
+    proto::MetricFamily,
+};
+
+use crate::{http::Reply, route::Route, steward::Steward};
+
+/// Methods with a label of their own; the rest shares one.
+const METHODS: [Method; 8] = [
+    Method::GET,
+    Method::POST,
+    Method::HEAD,
+    Method::PUT,
+    Method::DELETE,
+    Method::OPTIONS,
+    Method::PATCH,
+    Method::CONNECT,
+];
+
+/// Statuses that the server gives.
+const STATUSES: [StatusCode; 13] = [
+    StatusCode::OK,
+    StatusCode::TEMPORARY_REDIRECT,
+    StatusCode::BAD_REQUEST,
+    StatusCode::UNAUTHORIZED,
+    StatusCode::NOT_FOUND,
+    StatusCode::METHOD_NOT_ALLOWED,
+    StatusCode::REQUEST_TIMEOUT,
+    StatusCode::CONFLICT,
+    StatusCode::PAYLOAD_TOO_LARGE,
+    StatusCode::URI_TOO_LONG,
+    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+    StatusCode::INTERNAL_SERVER_ERROR,
+    StatusCode::SERVICE_UNAVAILABLE,
+];
+
+const OTHER: &str = "other";
+
+/// Label values for destination states at most; the rest shares one.
+const MAX_DESTS: usize = 64;
+
+/// All metrics of the server.
+pub struct Instruments {
+    acquire_duration: HistogramVec,
+    request_duration: HistogramVec,
+    response_size: HistogramVec,
+    /// Duration and size by route, method and status, looked up once each.
+    by_request: Vec<OnceLock<(Histogram, Histogram)>>,
+    grants: parking_lot::RwLock<HashMap<GrantKey, Histogram>>,
+}
+
+/// Type, state, dest, and whether there was a request id.
+type GrantKey = (String, String, String, bool);
+
+impl Instruments {
+    /// Registers everything.
+    ///
+    /// # Errors
+    ///
+    /// If something of the same name is registered already.
+    pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let acquire_duration = HistogramVec::new(
+            HistogramOpts::new("boskos_acquire_duration_seconds", "Time from the first request to the grant.")
+                .buckets(vec![0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 10.0, 100.0, 500.0, 1000.0, 1500.0, 2000.0]),
+            &["type", "state", "dest", "has_request_id"],
+        )?;
+        let mut durations = vec![0.005];
+        durations.extend((0..18).map(|power| 0.007_812_5 * f64::from(1 << power)));
+        durations.push(1200.0);
+        let request_duration = HistogramVec::new(
+            HistogramOpts::new("boskos_http_request_duration_seconds", "Time from a request's head to its answer.")
+                .buckets(durations),
+            &["path", "method", "status"],
+        )?;
+        let response_size = HistogramVec::new(
+            HistogramOpts::new("boskos_http_response_size_bytes", "Bytes of answers' bodies.")
+                .buckets((0..10).map(|power| f64::from(128 << power)).collect()),
+            &["path", "method", "status"],
+        )?;
+        registry.register(Box::new(acquire_duration.clone()))?;
+        registry.register(Box::new(request_duration.clone()))?;
+        registry.register(Box::new(response_size.clone()))?;
+        let by_request = (0..Route::COUNT * (METHODS.len() + 1) * (STATUSES.len() + 1));
+        Ok(Self {
+            acquire_duration,
+            request_duration,
+            response_size,
+            by_request: by_request.map(|_| OnceLock::new()).collect(),
+            grants: parking_lot::RwLock::default(),
+        })
+    }
+
+    /// Notes an answered request.
+    pub fn request(&self, route: Route, method: &Method, reply: &Reply, took: Duration) {
+        let method_index = METHODS.iter().position(|known| known == method).unwrap_or(METHODS.len());
+        let status = reply.status();
+        let status_index = STATUSES.iter().position(|known| *known == status).unwrap_or(STATUSES.len());
+        let index = (route.index() * (METHODS.len() + 1) + method_index) * (STATUSES.len() + 1) + status_index;
+        let (duration, size) = self.by_request[index].get_or_init(|| {
+            let method = METHODS.get(method_index).map_or(OTHER, Method::as_str);
+            let status = STATUSES.get(status_index).map_or(OTHER, StatusCode::as_str);
+            let labels = [route.label(), method, status];
+            (self.request_duration.with_label_values(&labels), self.response_size.with_label_values(&labels))
+        });
+        duration.observe(took.as_secs_f64());
+        #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
+        if let Some(bytes) = reply.size() {
+            size.observe(bytes as f64);
+        }
+    }
+
+    /// Notes a grant.
+    pub fn granted(&self, resource: &Resource, state: &str, has_request_id: bool, waited: Duration) {
+        let dest = resource.state.as_str();
+        let seconds = waited.as_secs_f64();
+        let key = (resource.r#type.as_str().to_owned(), state.to_owned(), dest.to_owned(), has_request_id);
+        if let Some(histogram) = self.grants.read().get(&key) {
+            return histogram.observe(seconds);
+        }
+        let mut grants = self.grants.write();
+        let (r#type, state, dest, has_request_id) = &key;
+        let dests = grants.keys().filter(|(of, from, ..)| of == r#type && from == state).count();
+        let dest = if dests < MAX_DESTS || state::is_known(dest) { dest } else { OTHER };
+        let labels = [r#type.as_str(), state.as_str(), dest, if *has_request_id { "true" } else { "false" }];
+        let histogram = self.acquire_duration.with_label_values(&labels);
+        histogram.observe(seconds);
+        if dests < MAX_DESTS {
+            grants.insert(key, histogram);
+        }
+    }
+}
+
+impl fmt::Debug for Instruments {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instruments").finish_non_exhaustive()
+    }
+}
+
+/// Reads gauges off the ranch whenever they are asked for.
+pub struct RanchGauges {
+    steward: Arc<Steward>,
+    resources: IntGaugeVec,
+    waiting: IntGaugeVec,
+}
+
+impl RanchGauges {
+    /// Registers the gauges of `steward`'s ranch.
+    ///
+    /// # Errors
+    ///
+    /// If something of the same name is registered already.
+    pub fn register(registry: &Registry, steward: Arc<Steward>) -> Result<(), prometheus::Error> {
+        let resources = IntGaugeVec::new(Opts::new("boskos_resources", "Resources by type and state."), &["type", "state"])?;
+        let waiting = IntGaugeVec::new(
+            Opts::new("boskos_queue", "Queue places, and calls parked at them until they are granted."),
+            &["kind"],
+        )?;
+        registry.register(Box::new(Self { steward, resources, waiting }))
+    }
+}
+
+impl Collector for RanchGauges {
+    fn desc(&self) -> Vec<&Desc> {
+        [self.resources.desc(), self.waiting.desc()].concat()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let (types, pools, places, parked) = self
+            .steward
+            .read(|ranch, _| (ranch.types(), ranch.pools().collect::<Vec<_>>(), ranch.places(), ranch.parked()));
+        let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        for r#type in &types {
+            counts.extend(state::KNOWN.iter().map(|state| ((r#type.as_str(), *state), 0)));
+        }
+        for pool in &pools {
+            let known = state::is_known(pool.state.as_str());
+            let label = if known { pool.state.as_str() } else { state::OTHER };
+            *counts.entry((pool.r#type.as_str(), label)).or_insert(0) += pool.count;
+        }
+        self.resources.reset();
+        for ((r#type, state), count) in counts {
+            self.resources.with_label_values(&[r#type, state]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        self.waiting.with_label_values(&["places"]).set(i64::try_from(places).unwrap_or(i64::MAX));
+        self.waiting.with_label_values(&["parked"]).set(i64::try_from(parked).unwrap_or(i64::MAX));
+        [self.resources.collect(), self.waiting.collect()].concat()
+    }
+}
+
+impl fmt::Debug for RanchGauges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RanchGauges").finish_non_exhaustive()
+    }
+}

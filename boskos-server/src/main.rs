@@ -1,0 +1,131 @@
+//! The boskos server.
+
+use std::{path::Path, process::ExitCode, sync::Arc};
+
+use anyhow::Context as _;
+use boskos_core::ranch::Limits as RanchLimits;
+use boskos_runtime::{exit, flags, listen, log, signal, stdout};
+use boskos_server::{
+    args::{Args, Serve, Storage, Verb},
+    http::Limits as HttpLimits,
+    server::{self, Options, Ports},
+    store::{MemoryStore, SqliteOptions, SqliteStore, Store, sqlite},
+};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Files beside connections: the store's, the listeners', the log's.
+const OTHER_FILES: u64 = 256;
+
+const DEFAULT_DATA_DIR: &str = "./boskos-data";
+
+fn main() -> ExitCode {
+    let args: Args = flags::parse();
+    match args.verb {
+        Some(verb) => exit::finish(work_on_store(&verb).map(|()| ExitCode::SUCCESS)),
+        None => exit::run("boskos-server", || serve(args.serve)),
+    }
+}
+
+async fn serve(flags: Serve) -> anyhow::Result<ExitCode> {
+    log::init("boskos-server", flags.log.log_level)?;
+    flags.check()?;
+    let storage = flags.store()?;
+    if flags.enable_leader_election {
+        tracing::warn!("--enable-leader-election has no effect: this store has one server only, and a lock against a second");
+    }
+    let shutdown = signal::install().context("cannot install signal handlers")?;
+    let mut hangups = signal::hangups().context("cannot install signal handlers")?;
+    let http = http_limits(&flags);
+    let address = flags.listen.listen_address;
+    let ports = Ports {
+        http: listen::bind(address, flags.port, "port")?,
+        health: listen::bind(address, flags.listen.health_port, "health-port")?,
+        metrics: listen::bind(address, flags.listen.metrics_port, "metrics-port")?,
+    };
+    let data_dir = (storage == Storage::Sqlite)
+        .then(|| flags.data_dir.clone().unwrap_or_else(|| DEFAULT_DATA_DIR.into()));
+    let store: Arc<dyn Store> = match &data_dir {
+        Some(dir) => open_sqlite(dir, &flags)?,
+        None => {
+            tracing::warn!("resources are kept in memory only: they are gone when the server ends");
+            Arc::new(MemoryStore::default())
+        }
+    };
+    let options = Options {
+        config: flags.config.clone(),
+        update_period: flags.dynamic_resource_update_period.to_std_or_zero(),
+        max_wait: flags.max_wait.to_std_or_zero(),
+        ranch: RanchLimits {
+            request_ttl: flags.request_ttl.to_std_or_zero(),
+            parked: flags.max_parked.min(http.connections),
+            ..RanchLimits::default()
+        },
+        http,
+        data_dir,
+    };
+    let running = tokio::select! {
+        started = server::start(options, store, ports) => started?,
+        _ = shutdown.triggered() => return Ok(ExitCode::SUCCESS),
+    };
+    loop {
+        tokio::select! {
+            _ = shutdown.triggered() => break,
+            () = hangups.next() => running.reread_config(),
+        }
+    }
+    running.stop().await.context("the store was not closed in order")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// As many connections as the flags say, or fewer where files are short.
+fn http_limits(flags: &Serve) -> HttpLimits {
+    let wanted = u64::try_from(flags.max_connections).unwrap_or(u64::MAX).saturating_add(OTHER_FILES);
+    let granted = listen::raise_file_limit(wanted);
+    let mut limits = HttpLimits { connections: flags.max_connections, ..HttpLimits::default() };
+    if granted < wanted {
+        limits.connections = usize::try_from(granted.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX).max(1);
+        tracing::warn!(
+            connections = limits.connections,
+            files = granted,
+            "fewer connections than --max-connections says: the limit on open files (ulimit -n) allows no more"
+        );
+    }
+    limits
+}
+
+fn open_sqlite(dir: &Path, flags: &Serve) -> anyhow::Result<Arc<dyn Store>> {
+    let options = SqliteOptions {
+        dir: dir.to_owned(),
+        must_exist: flags.data_must_exist,
+        history_rows: flags.history_rows,
+    };
+    let opened = SqliteStore::open(options)?;
+    if opened.created {
+        let path = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+        tracing::warn!(
+            data_dir = %path.display(),
+            "this is a new store: every resource starts in its config's state (--data-must-exist makes that fatal)"
+        );
+    }
+    Ok(Arc::new(opened.store))
+}
+
+fn work_on_store(verb: &Verb) -> anyhow::Result<()> {
+    match verb {
+        Verb::CheckStore { data_dir } => {
+            let report = sqlite::check_store(data_dir)?;
+            stdout::print_line(&report.to_string())?;
+        }
+        Verb::Backup { data_dir, to } => {
+            sqlite::backup(data_dir, to)?;
+            stdout::print_line(&format!("backed up {} to {}", data_dir.display(), to.display()))?;
+        }
+        Verb::Restore { data_dir, from } => {
+            sqlite::restore(from, data_dir)?;
+            stdout::print_line(&format!("restored {} from {}", data_dir.display(), from.display()))?;
+        }
+    }
+    Ok(())
+}

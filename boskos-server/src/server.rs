@@ -1,0 +1,284 @@
+//! Starting and stopping a whole server.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener as StdListener},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use boskos_core::{
+    Resource, ResourceName, ResourceType, State,
+    config::Config,
+    ranch::{
+        Limits as RanchLimits, Loader,
+        plan::{LifecycleRecord, PlaceRecord, Sequence, Stored},
+    },
+};
+use boskos_runtime::{
+    health::{self, Readiness},
+    metrics,
+};
+use hashbrown::HashMap;
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot},
+    task::{JoinHandle, JoinSet},
+    time::Instant,
+};
+
+use crate::{
+    api::{self, info::InfoLimits},
+    app::App,
+    clock::Clock,
+    config_file::{self, ConfigFileError},
+    follower::{Follower, log_applied},
+    http::{self, Limits as HttpLimits},
+    instruments::{Instruments, RanchGauges},
+    steward::Steward,
+    store::{LoadSink, Store, StoreError},
+    sync::{self, SyncError},
+};
+
+/// How long requests in flight may take to finish once the server stops.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// How a server is to be.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The config file.
+    pub config: PathBuf,
+    /// How often it is read again.
+    pub update_period: Duration,
+    /// The longest wait.
+    pub max_wait: Duration,
+    /// Bounds of the ranch.
+    pub ranch: RanchLimits,
+    /// Bounds of connections.
+    pub http: HttpLimits,
+    /// The folder of the store, for `/api/v1/info`.
+    pub data_dir: Option<PathBuf>,
+}
+
+/// The ports of a server, bound.
+#[derive(Debug)]
+pub struct Ports {
+    /// For clients.
+    pub http: StdListener,
+    /// For probes.
+    pub health: StdListener,
+    /// For Prometheus.
+    pub metrics: StdListener,
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The config is of no use.
+    #[error(transparent)]
+    Config(#[from] ConfigFileError),
+    /// The store is of no use.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store did not take the config's resources.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
+    /// A port is of no use.
+    #[error("cannot listen: {0}")]
+    Listen(#[from] io::Error),
+    /// A metric's name is taken.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+}
+
+/// A server that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// The keeper of the ranch.
+    pub steward: Arc<Steward>,
+    /// Where clients call.
+    pub http: SocketAddr,
+    /// Where probes call.
+    pub health: SocketAddr,
+    /// Where Prometheus calls.
+    pub metrics: SocketAddr,
+    readiness: Readiness,
+    reread: mpsc::Sender<()>,
+    /// What runs for ever and ends with the server.
+    background: JoinSet<()>,
+    stop: oneshot::Sender<Instant>,
+    serving: JoinHandle<http::Drained>,
+}
+
+/// Starts a server on `store`; it serves when this returns.
+///
+/// # Errors
+///
+/// If config, store or ports are of no use. The text says what is wrong and the way out.
+pub async fn start(options: Options, store: Arc<dyn Store>, ports: Ports) -> Result<Running, StartError> {
+    let readiness = Readiness::not_ready("the config and the store are being read");
+    let mut background = JoinSet::new();
+    let health_listener = tokio_listener(ports.health)?;
+    let health = health_listener.local_addr()?;
+    background.spawn(health::serve(health_listener, readiness.clone(), std::future::pending()));
+
+    let (steward, config) = load(&options, store.clone()).await?;
+    store.start(Arc::new(steward.clone()));
+    background.spawn(steward.clone().drive());
+    let found = sync::apply(&steward, &config).await?;
+    log_applied(&options.config, &found);
+    drop(config);
+
+    let registry = metrics::registry()?;
+    let instruments = Instruments::register(&registry)?;
+    RanchGauges::register(&registry, steward.clone())?;
+    let metrics_listener = tokio_listener(ports.metrics)?;
+    let metrics = metrics_listener.local_addr()?;
+    background.spawn(metrics::serve(metrics_listener, registry, std::future::pending()));
+
+    let (reread, again) = mpsc::channel(1);
+    let follower = Follower::new(options.config.clone(), steward.clone(), options.update_period);
+    background.spawn(follower.run(again));
+
+    let info = info(&options, &*store);
+    let app = App { steward: steward.clone(), instruments, max_wait: options.max_wait, info };
+    let listener = tokio_listener(ports.http)?;
+    let http = listener.local_addr()?;
+    let (stop, stopped) = oneshot::channel();
+    // A stop that is never said is said when the handle is dropped.
+    let stopped = async move { stopped.await.unwrap_or_else(|_| Instant::now()) };
+    let serving = tokio::spawn(http::serve(listener, Arc::new(app), options.http.clone(), stopped));
+    steward.extend_places();
+    readiness.set_ready();
+    tracing::info!(%http, %health, %metrics, store = store.name(), "serving");
+    Ok(Running { steward, http, health, metrics, readiness, reread, background, stop, serving })
+}
+
+impl Running {
+    /// Has the config read again at once.
+    pub fn reread_config(&self) {
+        // One that is not carried out yet says the same.
+        let _ = self.reread.try_send(());
+    }
+
+    /// Stops in order: no longer ready, no new connections, waiting callers answered, requests in
+    /// flight finished, store closed.
+    ///
+    /// # Errors
+    ///
+    /// If the store could not be closed in order.
+    pub async fn stop(mut self) -> Result<(), StoreError> {
+        self.readiness.set_not_ready("shutting down");
+        tracing::info!("shutting down");
+        let deadline = Instant::now() + DRAIN;
+        // The receiver is gone only if serving ended by itself.
+        let _ = self.stop.send(deadline);
+        let mut serving = self.serving;
+        let drained = loop {
+            // Calls that came in after the last round may have been parked.
+            self.steward.release_waiters();
+            tokio::select! {
+                drained = &mut serving => break drained,
+                () = tokio::time::sleep(Duration::from_millis(50)) => {}
+            }
+        };
+        match drained {
+            Ok(http::Drained { cut: 0 }) => {}
+            Ok(http::Drained { cut }) => tracing::warn!(cut, "requests were cut at the end of the drain"),
+            Err(failed) => tracing::error!(error = %failed, "serving ended abnormally"),
+        }
+        self.background.shutdown().await;
+        let steward = self.steward.clone();
+        let closed = tokio::task::spawn_blocking(move || steward.store().close()).await;
+        let closed = closed.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
+        tracing::info!("stopped");
+        closed
+    }
+}
+
+fn tokio_listener(listener: StdListener) -> io::Result<TcpListener> {
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+/// Reads config and store side by side.
+async fn load(options: &Options, store: Arc<dyn Store>) -> Result<(Arc<Steward>, Config), StartError> {
+    let path = options.config.clone();
+    let config = tokio::task::spawn_blocking(move || read_config(&path));
+    let clock = Clock::start();
+    let names = Box::new(|| ResourceName::from(uuid::Uuid::new_v4().to_string()));
+    let mut sink = Sink(Loader::new(options.ranch.clone(), names, clock.now()));
+    let filling = store.clone();
+    let loaded = tokio::task::spawn_blocking(move || filling.load(&mut sink).map(|()| sink.0));
+    let config = joined(config.await)?;
+    let mut loader = joined(loaded.await)?;
+    let (ranch, config) = joined(
+        tokio::task::spawn_blocking(move || {
+            let listed: HashMap<&ResourceName, &ResourceType> =
+                config.names().map(|(name, r#type, _)| (name, r#type)).collect();
+            loader.mark_listed(|resource: &Resource| listed.get(&resource.name) == Some(&&resource.r#type));
+            drop(listed);
+            (loader.finish(), config)
+        })
+        .await,
+    );
+    Ok((Steward::new(ranch, store, clock), config))
+}
+
+fn read_config(path: &Path) -> Result<Config, ConfigFileError> {
+    config_file::parse(path, &config_file::read(path)?)
+}
+
+fn joined<T>(result: Result<T, tokio::task::JoinError>) -> T {
+    result.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))
+}
+
+fn info(options: &Options, store: &dyn Store) -> api::Info {
+    use boskos_core::GoDuration;
+    api::Info {
+        version: boskos_runtime::version::VERSION,
+        commit: boskos_runtime::version::COMMIT,
+        store: store.name(),
+        data_dir: options.data_dir.as_ref().map(|dir| dir.display().to_string()),
+        limits: InfoLimits {
+            request_ttl: GoDuration::from_std(options.ranch.request_ttl),
+            max_wait: GoDuration::from_std(options.max_wait),
+            connections: options.http.connections,
+            parked: options.ranch.parked,
+            places: options.ranch.places,
+            body_bytes: options.http.body_bytes,
+            head_bytes: options.http.head_bytes,
+        },
+    }
+}
+
+/// What a store hands over goes to the loader.
+struct Sink(Loader);
+
+impl LoadSink for Sink {
+    fn expect_resources(&mut self, count: usize) {
+        self.0.reserve(count);
+    }
+
+    fn resource(&mut self, stored: Stored) {
+        // Whether the config lists it is said for all at once, when both are read.
+        self.0.resource(stored, false);
+    }
+
+    fn lifecycle(&mut self, record: LifecycleRecord) {
+        self.0.lifecycle(record);
+    }
+
+    fn place(&mut self, record: PlaceRecord) {
+        self.0.place(record);
+    }
+
+    fn total(&mut self, r#type: ResourceType, state: State, total: u64) {
+        self.0.total(&r#type, state, total);
+    }
+
+    fn sequence(&mut self, last: Sequence) {
+        self.0.sequence(last);
+    }
+}

@@ -1,0 +1,177 @@
+//! Bringing the ranch to what a config says, in steps between requests.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use boskos_core::{
+    Comparison, ResourceName, ResourceType,
+    config::Config,
+    ranch::{
+        NameView,
+        command::{Command, Refusal, Reply, SyncChange},
+    },
+};
+use serde::Serialize;
+
+use crate::steward::Steward;
+
+/// Changes in one step: what requests may have to wait for.
+const STEP: usize = 1_000;
+
+/// Names listed for each kind of change; further ones are only counted.
+const MAX_NAMED: usize = 1_000;
+
+/// What applying a config would do.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Difference {
+    /// Names to be created.
+    pub add: Names,
+    /// Names to be deleted, as soon as nobody owns them.
+    pub delete: Names,
+    /// Names to be made anew under another type, as soon as nobody owns them.
+    pub remake: Names,
+    /// Names that go from the config's care to their type's lifecycle, or the other way.
+    pub adopt: Names,
+    /// Types whose lifecycle is set.
+    pub lifecycles: Vec<String>,
+    /// Types that are no longer dynamic: what is there of them is given up.
+    pub drain: Vec<String>,
+}
+
+/// Names by type.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Names {
+    /// How many.
+    pub count: usize,
+    /// The first of them.
+    pub names: Vec<String>,
+    #[serde(skip)]
+    by_type: BTreeMap<ResourceType, usize>,
+}
+
+impl Names {
+    fn note(&mut self, name: &ResourceName, r#type: &ResourceType) {
+        self.count += 1;
+        *self.by_type.entry(r#type.clone()).or_insert(0) += 1;
+        if self.names.len() < MAX_NAMED {
+            self.names.push(name.as_str().to_owned());
+        }
+    }
+}
+
+/// Why a sync ended early.
+#[derive(Debug, thiserror::Error)]
+#[error("config could not be applied: {0}")]
+pub struct SyncError(Refusal);
+
+/// What applying `config` would do. Reads the ranch page by page.
+pub fn difference(steward: &Steward, config: &Config) -> Difference {
+    let mut comparison = Comparison::new(config);
+    let mut found = Difference::default();
+    for change in comparison.lifecycle_changes(&steward.read(|ranch, _| ranch.lifecycles())) {
+        match change {
+            SyncChange::SetLifecycle(lifecycle) => found.lifecycles.push(lifecycle.r#type.as_str().to_owned()),
+            SyncChange::DrainLifecycle(r#type) => found.drain.push(r#type.as_str().to_owned()),
+            SyncChange::List { .. } | SyncChange::Unlist { .. } => {}
+        }
+    }
+    let mut after = None;
+    loop {
+        let page = steward.read(|ranch, _| ranch.names_page(after.as_ref(), STEP));
+        let Some(last) = page.last() else { break };
+        after = Some(last.name.clone());
+        let mut changes = Vec::new();
+        comparison.name_changes(&page, &mut changes);
+        let views: BTreeMap<&ResourceName, &NameView> = page.iter().map(|view| (&view.name, view)).collect();
+        for change in &changes {
+            sort_change(change, &views, config, &mut found);
+        }
+    }
+    loop {
+        let rest = comparison.rest(STEP);
+        if rest.is_empty() {
+            return found;
+        }
+        for change in &rest {
+            sort_change(change, &BTreeMap::new(), config, &mut found);
+        }
+    }
+}
+
+fn sort_change(
+    change: &SyncChange,
+    views: &BTreeMap<&ResourceName, &NameView>,
+    config: &Config,
+    found: &mut Difference,
+) {
+    match change {
+        SyncChange::List { name, r#type, .. } => match views.get(name) {
+            None => found.add.note(name, r#type),
+            Some(view) if view.r#type != *r#type => found.remake.note(name, r#type),
+            Some(_) => found.adopt.note(name, r#type),
+        },
+        SyncChange::Unlist { name } => {
+            let Some(view) = views.get(name) else { return };
+            let dynamic = view.dynamic || config.lifecycles.iter().any(|lifecycle| lifecycle.r#type == view.r#type);
+            let names = if dynamic { &mut found.adopt } else { &mut found.delete };
+            names.note(name, &view.r#type);
+        }
+        SyncChange::SetLifecycle(_) | SyncChange::DrainLifecycle(_) => {}
+    }
+}
+
+/// Brings the ranch to what `config` says. What an owner holds follows when that lets go.
+///
+/// # Errors
+///
+/// If the store cannot be written; what was done until then stays.
+pub async fn apply(steward: &Arc<Steward>, config: &Config) -> Result<Difference, SyncError> {
+    let found = difference(steward, config);
+    warn_of_mass_deletion(steward, &found);
+    let mut comparison = Comparison::new(config);
+    let lifecycles = comparison.lifecycle_changes(&steward.read(|ranch, _| ranch.lifecycles()));
+    step(steward, lifecycles).await?;
+    let mut after = None;
+    let mut changes = Vec::new();
+    loop {
+        let page = steward.read(|ranch, _| ranch.names_page(after.as_ref(), STEP));
+        let Some(last) = page.last() else { break };
+        after = Some(last.name.clone());
+        comparison.name_changes(&page, &mut changes);
+        while changes.len() >= STEP {
+            step(steward, changes.drain(..STEP).collect()).await?;
+        }
+    }
+    step(steward, changes).await?;
+    loop {
+        let rest = comparison.rest(STEP);
+        if rest.is_empty() {
+            return Ok(found);
+        }
+        step(steward, rest).await?;
+    }
+}
+
+async fn step(steward: &Arc<Steward>, changes: Vec<SyncChange>) -> Result<(), SyncError> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    match steward.call(Command::Sync(changes)).await.open().0 {
+        Reply::Refused(refusal) => Err(SyncError(refusal)),
+        Reply::Synced
+        | Reply::Granted(_)
+        | Reply::GrantedAll(..)
+        | Reply::Done
+        | Reply::Reset(_)
+        | Reply::Watched => Ok(()),
+    }
+}
+
+fn warn_of_mass_deletion(steward: &Steward, found: &Difference) {
+    for (r#type, deleted) in &found.delete.by_type {
+        let metric = steward.read(|ranch, _| ranch.metric(r#type.as_str()));
+        let all: u64 = metric.map_or(0, |metric| metric.current.values().sum());
+        if u64::try_from(*deleted).unwrap_or(u64::MAX).saturating_mul(2) > all {
+            tracing::warn!(r#type = %r#type, deleted, all, "the config no longer names more than half of a type: these are deleted");
+        }
+    }
+}

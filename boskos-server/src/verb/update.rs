@@ -1,0 +1,71 @@
+//! `/update`: the heartbeat, and user data.
+
+use boskos_core::{
+    Owner, ResourceName, State,
+    ranch::command::{Command, Reply as Answered, Update},
+    user_data::UserDataPatch,
+};
+
+use super::{bad_request, params, refused, unexpected};
+use crate::{
+    app::App,
+    http::{Reply, RequestBody},
+};
+
+pub(crate) async fn answer(app: &App, query: &str, body: RequestBody) -> Reply {
+    let [name, owner, state] = params::values(query, ["name", "owner", "state"]);
+    if name.is_empty() || owner.is_empty() || state.is_empty() {
+        return bad_request(format!(
+            "Name: {name}, owner: {owner}, state : {state}, all of them must be set in the request."
+        ));
+    }
+    let body = match body.read().await {
+        Ok(body) => body,
+        Err(error) => return error.reply(),
+    };
+    let patch = match patch_of(&body) {
+        Ok(patch) => patch,
+        Err(error) => return bad_request(format!("the body must be a JSON object of string to string: {error}")),
+    };
+    let command = Update {
+        name: ResourceName::from(&*name),
+        owner: Owner::from(&*owner),
+        state: State::from(&*state),
+        patch,
+    };
+    match app.steward.call(Command::Update(command)).await.open().0 {
+        Answered::Done => Reply::empty(),
+        Answered::Refused(refusal) => refused(&format!("Update failed: {name} - {state} ({owner})"), &refusal),
+        _ => unexpected("Update"),
+    }
+}
+
+/// The first JSON value in the body, which is all that counts; nothing and `null` change nothing.
+fn patch_of(body: &[u8]) -> Result<UserDataPatch, serde_json::Error> {
+    let text = String::from_utf8_lossy(body);
+    let mut values = serde_json::Deserializer::from_str(&text).into_iter::<Option<UserDataPatch>>();
+    Ok(values.next().transpose()?.flatten().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::patch_of;
+
+    #[test]
+    fn the_first_json_value_counts() {
+        for (body, changes) in
+            [("", 0), (" \n\t", 0), ("null", 0), ("{}", 0), (r#"{"a":"b"}"#, 1), (r#"{"a":"b"} rest"#, 1)]
+        {
+            assert_eq!(patch_of(body.as_bytes()).unwrap().len(), changes, "{body}");
+        }
+        assert_eq!(patch_of(br#"{"a":null}"#).unwrap()["a"], None);
+        assert_eq!(patch_of(br#"{"a":"1","a":"2"}"#).unwrap()["a"].as_deref(), Some("2"));
+    }
+
+    #[test]
+    fn other_values_are_refused() {
+        for body in ["[]", "1", "x", r#"{"a":1}"#, r#"{"a":{}}"#, r#"{"a":"b""#, r#""a""#] {
+            assert!(patch_of(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+}
