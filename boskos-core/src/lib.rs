@@ -3,7 +3,9 @@
 //! This crate does no I/O, reads no clock and knows no runtime: times, generated names and
 //! everything else that comes from outside are arguments.
 
+pub mod config;
 pub mod duration;
+pub mod leased;
 pub mod lifecycle;
 pub mod name;
 pub mod resource;
@@ -13,6 +15,7 @@ pub mod user_data;
 
 mod go_json;
 
+pub use config::{Config, ConfigError, StaticEntry, Warning};
 pub use duration::{DurationError, GoDuration};
 pub use lifecycle::{Lifecycle, LifecycleConfig};
 pub use name::{Owner, ResourceName, ResourceType, State};
