@@ -4,7 +4,9 @@
 //! everything else that comes from outside are arguments.
 
 pub mod comparison;
+pub mod config;
 pub mod duration;
+pub mod leased;
 pub mod lifecycle;
 pub mod name;
 pub mod ranch;
@@ -17,6 +19,7 @@ pub mod wire;
 mod go_json;
 
 pub use comparison::Comparison;
+pub use config::{Config, ConfigError, StaticEntry, Warning};
 pub use duration::{DurationError, GoDuration};
 pub use lifecycle::{Lifecycle, LifecycleConfig};
 pub use name::{Owner, ResourceName, ResourceType, State};

@@ -1,0 +1,5 @@
+//! What the crate's users rely on, seen from outside.
+
+mod config;
+mod config_forms;
+mod config_scalars;
