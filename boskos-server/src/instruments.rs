@@ -92,7 +92,7 @@ impl Instruments {
         registry.register(Box::new(acquire_duration.clone()))?;
         registry.register(Box::new(request_duration.clone()))?;
         registry.register(Box::new(response_size.clone()))?;
-        let by_request = (0..Route::COUNT * (METHODS.len() + 1) * (STATUSES.len() + 1));
+        let by_request = 0..Route::COUNT * (METHODS.len() + 1) * (STATUSES.len() + 1);
         Ok(Self {
             acquire_duration,
             request_duration,

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{SocketAddr, TcpListener as StdListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -16,10 +16,7 @@ use boskos_core::{
         plan::{LifecycleRecord, PlaceRecord, Sequence, Stored},
     },
 };
-use boskos_runtime::{
-    health::{self, Readiness},
-    metrics,
-};
+use boskos_runtime::health::{self, Readiness};
 use hashbrown::HashMap;
 use tokio::{
     net::TcpListener,
@@ -34,7 +31,7 @@ use crate::{
     clock::Clock,
     config_file::{self, ConfigFileError},
     follower::{Follower, log_applied},
-    http::{self, Limits as HttpLimits},
+    http::{Drained, Limits as HttpLimits},
     instruments::{Instruments, RanchGauges},
     steward::Steward,
     store::{LoadSink, Store, StoreError},
@@ -65,11 +62,11 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Ports {
     /// For clients.
-    pub http: StdListener,
+    pub http: TcpListener,
     /// For probes.
-    pub health: StdListener,
+    pub health: TcpListener,
     /// For Prometheus.
-    pub metrics: StdListener,
+    pub metrics: TcpListener,
 }
 
 /// Why a server does not start.
@@ -108,7 +105,7 @@ pub struct Running {
     /// What runs for ever and ends with the server.
     background: JoinSet<()>,
     stop: oneshot::Sender<Instant>,
-    serving: JoinHandle<http::Drained>,
+    serving: JoinHandle<Drained>,
 }
 
 /// Starts a server on `store`; it serves when this returns.
@@ -119,9 +116,9 @@ pub struct Running {
 pub async fn start(options: Options, store: Arc<dyn Store>, ports: Ports) -> Result<Running, StartError> {
     let readiness = Readiness::not_ready("the config and the store are being read");
     let mut background = JoinSet::new();
-    let health_listener = tokio_listener(ports.health)?;
-    let health = health_listener.local_addr()?;
-    background.spawn(health::serve(health_listener, readiness.clone(), std::future::pending()));
+    let (http, health, metrics) =
+        (ports.http.local_addr()?, ports.health.local_addr()?, ports.metrics.local_addr()?);
+    background.spawn(health::serve(ports.health, readiness.clone(), std::future::pending()));
 
     let (steward, config) = load(&options, store.clone()).await?;
     store.start(Arc::new(steward.clone()));
@@ -130,12 +127,10 @@ pub async fn start(options: Options, store: Arc<dyn Store>, ports: Ports) -> Res
     log_applied(&options.config, &found);
     drop(config);
 
-    let registry = metrics::registry()?;
+    let registry = boskos_runtime::metrics::registry()?;
     let instruments = Instruments::register(&registry)?;
     RanchGauges::register(&registry, steward.clone())?;
-    let metrics_listener = tokio_listener(ports.metrics)?;
-    let metrics = metrics_listener.local_addr()?;
-    background.spawn(metrics::serve(metrics_listener, registry, std::future::pending()));
+    background.spawn(boskos_runtime::metrics::serve(ports.metrics, registry, std::future::pending()));
 
     let (reread, again) = mpsc::channel(1);
     let follower = Follower::new(options.config.clone(), steward.clone(), options.update_period);
@@ -143,12 +138,10 @@ pub async fn start(options: Options, store: Arc<dyn Store>, ports: Ports) -> Res
 
     let info = info(&options, &*store);
     let app = App { steward: steward.clone(), instruments, max_wait: options.max_wait, info };
-    let listener = tokio_listener(ports.http)?;
-    let http = listener.local_addr()?;
     let (stop, stopped) = oneshot::channel();
     // A stop that is never said is said when the handle is dropped.
     let stopped = async move { stopped.await.unwrap_or_else(|_| Instant::now()) };
-    let serving = tokio::spawn(http::serve(listener, Arc::new(app), options.http.clone(), stopped));
+    let serving = tokio::spawn(crate::http::serve(ports.http, Arc::new(app), options.http.clone(), stopped));
     steward.extend_places();
     readiness.set_ready();
     tracing::info!(%http, %health, %metrics, store = store.name(), "serving");
@@ -184,8 +177,8 @@ impl Running {
             }
         };
         match drained {
-            Ok(http::Drained { cut: 0 }) => {}
-            Ok(http::Drained { cut }) => tracing::warn!(cut, "requests were cut at the end of the drain"),
+            Ok(Drained { cut: 0 }) => {}
+            Ok(Drained { cut }) => tracing::warn!(cut, "requests were cut at the end of the drain"),
             Err(failed) => tracing::error!(error = %failed, "serving ended abnormally"),
         }
         self.background.shutdown().await;
@@ -195,11 +188,6 @@ impl Running {
         tracing::info!("stopped");
         closed
     }
-}
-
-fn tokio_listener(listener: StdListener) -> io::Result<TcpListener> {
-    listener.set_nonblocking(true)?;
-    TcpListener::from_std(listener)
 }
 
 /// Reads config and store side by side.

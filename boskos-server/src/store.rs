@@ -1,5 +1,8 @@
 //! Where the ranch is kept.
 
+pub mod memory;
+pub use memory::MemoryStore;
+
 use boskos_core::{
     Owner, ResourceType, State, WallTime,
     ranch::plan::{LifecycleRecord, Outcome, PlaceRecord, Plan, PlanId, Sequence, Stored},
@@ -31,6 +34,9 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// If the store cannot be read or holds what cannot be; the text says what and the way out.
     fn load(&self, sink: &mut dyn LoadSink) -> Result<(), StoreError>;
+
+    /// Begins: outcomes go to `outcomes`. Called once, after [`Self::load`].
+    fn start(&self, outcomes: std::sync::Arc<dyn Outcomes>);
 
     /// Takes the plans to be written, in the order of decisions, and returns at once. Outcomes
     /// that are known already are added to `known`; the others reach [`Outcomes`] later, from
