@@ -1,1 +1,9 @@
-//! x
+//! What every boskos process shares: flags, logging, signals, health and metrics listeners.
+//!
+//! A `main` reads its flags with [`flags::parse`], hands its async body to [`exit::run`], starts logging with
+//! [`log::init`] and asks [`signal::install`] for the token that ends it.
+
+pub mod stdout;
+pub mod text;
+pub mod version;
+
