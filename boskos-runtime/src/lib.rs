@@ -3,7 +3,12 @@
 //! A `main` reads its flags with [`flags::parse`], hands its async body to [`exit::run`], starts logging with
 //! [`log::init`] and asks [`signal::install`] for the token that ends it.
 
+pub mod exit;
+pub mod log;
+pub mod signal;
 pub mod stdout;
 pub mod text;
 pub mod version;
 
+mod log_line;
+mod log_queue;
