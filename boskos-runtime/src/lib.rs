@@ -4,11 +4,14 @@
 //! [`log::init`] and asks [`signal::install`] for the token that ends it.
 
 pub mod exit;
+pub mod flags;
+pub mod listen;
 pub mod log;
 pub mod signal;
 pub mod stdout;
 pub mod text;
 pub mod version;
 
+mod go_args;
 mod log_line;
 mod log_queue;
