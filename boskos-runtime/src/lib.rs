@@ -5,8 +5,10 @@
 
 pub mod exit;
 pub mod flags;
+pub mod health;
 pub mod listen;
 pub mod log;
+pub mod metrics;
 pub mod signal;
 pub mod stdout;
 pub mod text;
@@ -15,3 +17,5 @@ pub mod version;
 mod go_args;
 mod log_line;
 mod log_queue;
+mod port;
+mod process;
