@@ -4,7 +4,7 @@ use std::{path::Path, process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use boskos_core::ranch::Limits as RanchLimits;
-use boskos_runtime::{exit, flags, listen, log, signal,};
+use boskos_runtime::{exit, flags, listen, log, signal};
 use boskos_server::{
     args::{Args, Serve, Storage, Verb},
     http::Limits as HttpLimits,
@@ -33,7 +33,9 @@ async fn serve(flags: Serve) -> anyhow::Result<ExitCode> {
     flags.check()?;
     let storage = flags.store()?;
     if flags.enable_leader_election {
-        tracing::warn!("--enable-leader-election has no effect: this store has one server only, and a lock against a second");
+        tracing::warn!(
+            "--enable-leader-election has no effect: this store has one server only, and a lock against a second"
+        );
     }
     let shutdown = signal::install().context("cannot install signal handlers")?;
     let mut hangups = signal::hangups().context("cannot install signal handlers")?;
@@ -44,8 +46,8 @@ async fn serve(flags: Serve) -> anyhow::Result<ExitCode> {
         health: listen::bind(address, flags.listen.health_port, "health-port")?,
         metrics: listen::bind(address, flags.listen.metrics_port, "metrics-port")?,
     };
-    let data_dir = (storage == Storage::Sqlite)
-        .then(|| flags.data_dir.clone().unwrap_or_else(|| DEFAULT_DATA_DIR.into()));
+    let data_dir =
+        (storage == Storage::Sqlite).then(|| flags.data_dir.clone().unwrap_or_else(|| DEFAULT_DATA_DIR.into()));
     let store: Arc<dyn Store> = match &data_dir {
         Some(dir) => open_sqlite(dir, &flags)?,
         None => {
@@ -95,5 +97,9 @@ fn http_limits(flags: &Serve) -> HttpLimits {
     limits
 }
 
-fn open_sqlite(_dir: &Path, _flags: &Serve) -> anyhow::Result<Arc<dyn Store>> { Ok(Arc::new(MemoryStore::default())) }
-fn work_on_store(_verb: &Verb) -> anyhow::Result<()> { Ok(()) }
+fn open_sqlite(_dir: &Path, _flags: &Serve) -> anyhow::Result<Arc<dyn Store>> {
+    Ok(Arc::new(MemoryStore::default()))
+}
+fn work_on_store(_verb: &Verb) -> anyhow::Result<()> {
+    Ok(())
+}

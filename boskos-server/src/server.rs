@@ -116,8 +116,7 @@ pub struct Running {
 pub async fn start(options: Options, store: Arc<dyn Store>, ports: Ports) -> Result<Running, StartError> {
     let readiness = Readiness::not_ready("the config and the store are being read");
     let mut background = JoinSet::new();
-    let (http, health, metrics) =
-        (ports.http.local_addr()?, ports.health.local_addr()?, ports.metrics.local_addr()?);
+    let (http, health, metrics) = (ports.http.local_addr()?, ports.health.local_addr()?, ports.metrics.local_addr()?);
     background.spawn(health::serve(ports.health, readiness.clone(), std::future::pending()));
 
     let (steward, config) = load(&options, store.clone()).await?;

@@ -157,12 +157,9 @@ async fn step(steward: &Arc<Steward>, changes: Vec<SyncChange>) -> Result<(), Sy
     }
     match steward.call(Command::Sync(changes)).await.open().0 {
         Reply::Refused(refusal) => Err(SyncError(refusal)),
-        Reply::Synced
-        | Reply::Granted(_)
-        | Reply::GrantedAll(..)
-        | Reply::Done
-        | Reply::Reset(_)
-        | Reply::Watched => Ok(()),
+        Reply::Synced | Reply::Granted(_) | Reply::GrantedAll(..) | Reply::Done | Reply::Reset(_) | Reply::Watched => {
+            Ok(())
+        }
     }
 }
 
