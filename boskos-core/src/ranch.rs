@@ -112,6 +112,8 @@ pub struct Ranch {
     /// States with totals of their own beside the known ones.
     named_states: HashSet<State>,
     halted: bool,
+    /// Whether the steps of a config are under way.
+    syncing: bool,
     pending: Effects,
 }
 

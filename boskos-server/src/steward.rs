@@ -14,6 +14,7 @@ use boskos_core::{
         plan::{Outcome, PlanId},
     },
 };
+use boskos_runtime::text;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot};
@@ -242,7 +243,7 @@ impl Outcomes for Arc<Steward> {
         let was_halted = std::mem::replace(&mut inner.halted, true);
         drop(inner);
         if !was_halted {
-            tracing::error!(error = %why, store = self.store.name(), "the store cannot be written");
+            tracing::error!(error = text::chain(why), store = self.store.name(), "the store cannot be written");
         }
     }
 

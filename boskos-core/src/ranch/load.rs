@@ -44,6 +44,7 @@ impl Loader {
             owed_at: None,
             named_states: hashbrown::HashSet::new(),
             halted: false,
+            syncing: false,
             pending: Effects::default(),
         };
         Self { ranch, loaded: Vec::new(), places: Vec::new(), now }

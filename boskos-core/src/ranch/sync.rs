@@ -33,6 +33,19 @@ pub struct NameView {
 }
 
 impl Ranch {
+    /// The steps of a config follow, which names these states. Until [`Self::end_sync`] the min
+    /// and max of dynamic types rest: a type that has turned dynamic is about to adopt what the
+    /// config listed before, and would otherwise be filled up first and then have a surplus.
+    pub fn begin_sync(&mut self, states: impl IntoIterator<Item = State>) {
+        self.syncing = true;
+        self.named_states = states.into_iter().collect();
+    }
+
+    /// The steps of a config are done, or given up.
+    pub fn end_sync(&mut self) {
+        self.syncing = false;
+    }
+
     pub(super) fn sync(&mut self, call: CallId, changes: Vec<SyncChange>, now: Now) {
         self.begin_gather(call);
         for change in changes {

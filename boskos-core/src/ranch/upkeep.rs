@@ -29,6 +29,9 @@ impl Ranch {
 
     /// Brings dynamic types to what their lifecycles say.
     pub(super) fn keep_up(&mut self, now: Now, budget: &mut usize) {
+        if self.syncing {
+            return;
+        }
         while *budget > 0
             && let Some(kind) = self.upkeep.pop_first()
         {

@@ -6,7 +6,7 @@ use std::{io, path::PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A file or folder cannot be used.
-    #[error("cannot {what} {path:?}: {source}")]
+    #[error("cannot {what} {path:?}")]
     File {
         /// What was tried.
         what: &'static str,
@@ -83,7 +83,7 @@ pub enum StoreError {
         found: String,
     },
     /// SQLite failed.
-    #[error("cannot {what} the store {path:?}: {source}")]
+    #[error("cannot {what} the store {path:?}")]
     Sqlite {
         /// What was tried.
         what: &'static str,

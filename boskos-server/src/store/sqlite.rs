@@ -21,6 +21,7 @@ use std::{
 };
 
 use boskos_core::ranch::plan::{Outcome, Plan, PlanId, Sequence};
+use boskos_runtime::text;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
@@ -157,7 +158,7 @@ impl Store for SqliteStore {
 impl Drop for SqliteStore {
     fn drop(&mut self) {
         if let Err(error) = self.close() {
-            tracing::error!(%error, "the store was not closed in order");
+            tracing::error!(error = text::chain(&error), "the store was not closed in order");
         }
     }
 }

@@ -34,7 +34,9 @@ pub fn backup(dir: &Path, to: &Path) -> Result<(), StoreError> {
     let target = partial
         .to_str()
         .ok_or_else(|| file_error("write", to)(io::Error::new(io::ErrorKind::InvalidInput, "its name is not UTF-8")))?;
-    connection.execute("VACUUM INTO ?1", [target]).map_err(sqlite_error("copy", &store))?;
+    // It is the copy that is written, but SQLite counts that too.
+    let writable = connection.execute_batch("PRAGMA query_only = 0");
+    writable.and_then(|()| connection.execute("VACUUM INTO ?1", [target])).map_err(sqlite_error("copy", &store))?;
     publish(&partial, to)
 }
 

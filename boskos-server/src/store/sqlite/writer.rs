@@ -8,6 +8,7 @@ use std::{
 };
 
 use boskos_core::ranch::plan::{Outcome, Plan, PlanId};
+use boskos_runtime::text;
 use parking_lot::{Condvar, Mutex};
 use rusqlite::{Connection, ErrorCode};
 use smallvec::SmallVec;
@@ -199,7 +200,7 @@ impl Writer {
                 Ok(pen) => return pen,
                 Err(error) => {
                     if error.to_string() != why.to_string() {
-                        tracing::error!(%error, "the store cannot be opened again, trying on");
+                        tracing::error!(error = text::chain(&error), "the store cannot be opened again, trying on");
                         why = error;
                     }
                     std::thread::sleep(pause);
