@@ -80,7 +80,7 @@ impl Steward {
     /// Dropped before, the caller has hung up: what is not decided yet will not be, and a grant
     /// that is gets undone.
     pub async fn call(self: &Arc<Self>, command: Command) -> Answer {
-        let receiver = {
+        let waiter = {
             let mut inner = self.inner.lock();
             let now = self.clock.now();
             let call = inner.new_call();
@@ -88,19 +88,22 @@ impl Steward {
             let mut own = None;
             let parcels = self.exchange(&mut inner, now, Some((call, &mut own)));
             self.rouse_if_due(&mut inner);
-            if own.is_none() {
-                let (sender, receiver) = oneshot::channel();
-                inner.calls.insert(call, sender);
-                drop(inner);
-                deliver(self, parcels);
-                Waiter { steward: self, call, receiver: Some(receiver) }
-            } else {
-                drop(inner);
-                deliver(self, parcels);
-                return Answer::new(own.expect("just seen"), self);
-            }
+            let waiter = match own {
+                Some(reply) => Err(Answer::new(reply, self)),
+                None => {
+                    let (sender, receiver) = oneshot::channel();
+                    inner.calls.insert(call, sender);
+                    Ok(Waiter { steward: self, call, receiver: Some(receiver) })
+                }
+            };
+            drop(inner);
+            deliver(self, parcels);
+            waiter
         };
-        receiver.wait().await
+        match waiter {
+            Ok(waiter) => waiter.wait().await,
+            Err(answer) => answer,
+        }
     }
 
     /// Reads the ranch as it is now: committed forms only.
