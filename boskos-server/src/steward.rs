@@ -217,6 +217,9 @@ impl Steward {
     }
 }
 
+/// Outcomes taken in under one lock.
+const SETTLED_AT_ONCE: usize = 256;
+
 /// The call of commands whose reply nobody waits for.
 const NOBODY: CallId = CallId(0);
 
@@ -237,7 +240,11 @@ fn deliver(steward: &Arc<Steward>, parcels: Vec<Parcel>) {
 
 impl Outcomes for Arc<Steward> {
     fn settle(&self, batch: &mut Vec<(PlanId, Outcome)>) {
-        self.change(|ranch, now| ranch.settle(batch.drain(..), now));
+        // In bites, so that requests come in between.
+        while !batch.is_empty() {
+            let bite = batch.len().min(SETTLED_AT_ONCE);
+            self.change(|ranch, now| ranch.settle(batch.drain(..bite), now));
+        }
     }
 
     fn halted(&self, why: &StoreError) {
