@@ -9,7 +9,10 @@ use boskos_server::{
     args::{Args, Serve, Storage, Verb},
     http::Limits as HttpLimits,
     server::{self, Options, Ports},
-    store::{MemoryStore, SqliteOptions, SqliteStore, Store, sqlite},
+    store::{
+        MemoryStore, SqliteStore, Store,
+        sqlite::{self, SqliteOptions},
+    },
 };
 
 #[global_allocator]
@@ -114,9 +117,8 @@ fn open_sqlite(dir: &Path, flags: &Serve) -> anyhow::Result<Arc<dyn Store>> {
         SqliteOptions { dir: dir.to_owned(), must_exist: flags.data_must_exist, history_rows: flags.history_rows };
     let opened = SqliteStore::open(options)?;
     if opened.created {
-        let path = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
         tracing::warn!(
-            data_dir = %path.display(),
+            data_dir = %opened.dir.display(),
             "this is a new store: every resource starts in its config's state (--data-must-exist makes that fatal)"
         );
     }
@@ -128,6 +130,11 @@ fn work_on_store(verb: &Verb) -> anyhow::Result<()> {
         Verb::CheckStore { data_dir } => {
             let report = sqlite::check_store(data_dir)?;
             stdout::print_line(&report.to_string())?;
+            anyhow::ensure!(
+                report.is_sound(),
+                "the store in {} is damaged: move it away and `boskos-server restore` a backup",
+                data_dir.display()
+            );
         }
         Verb::Backup { data_dir, to } => {
             sqlite::backup(data_dir, to)?;

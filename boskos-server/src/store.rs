@@ -3,15 +3,9 @@
 pub mod memory;
 pub mod sqlite;
 
-mod error;
+pub use self::{memory::MemoryStore, sqlite::SqliteStore};
 
 use std::sync::Arc;
-
-pub use self::{
-    error::StoreError,
-    memory::MemoryStore,
-    sqlite::{SqliteOptions, SqliteStore},
-};
 
 use boskos_core::{
     Owner, ResourceType, State, WallTime,
@@ -114,4 +108,12 @@ pub struct HistoryRow {
     pub from: Option<(State, Option<Owner>)>,
     /// State and owner after; `None` for a deletion.
     pub to: Option<(State, Option<Owner>)>,
+}
+
+/// Why a store does not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The embedded store says so.
+    #[error(transparent)]
+    Sqlite(#[from] sqlite::SqliteError),
 }

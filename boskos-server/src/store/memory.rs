@@ -1,9 +1,7 @@
-//! A store that keeps nothing: everything is gone when the process ends.
+//! The store that keeps nothing but the newest history: whatever was decided is committed at once
+//! and gone when the process ends.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use boskos_core::ranch::plan::{Outcome, Plan, PlanId, Sequence, Transition, Write};
 use parking_lot::Mutex;
@@ -11,19 +9,14 @@ use smallvec::SmallVec;
 
 use super::{HistoryRow, LoadSink, Outcomes, Store, StoreError};
 
-/// Transitions kept for history, the oldest go first.
-const HISTORY_ROWS: usize = 100_000;
+/// Transitions kept; beyond, the oldest go first.
+pub const HISTORY_ROWS: usize = 100_000;
 
-/// Resources live in the ranch alone; the newest transitions are kept for history.
+/// A store in memory.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    history: Mutex<History>,
-}
-
-#[derive(Debug, Default)]
-struct History {
-    rows: HashMap<Sequence, Transition>,
-    order: VecDeque<Sequence>,
+    /// Sorted by number.
+    history: Mutex<VecDeque<Transition>>,
 }
 
 impl Store for MemoryStore {
@@ -42,8 +35,8 @@ impl Store for MemoryStore {
         for plan in plans.drain(..) {
             for write in plan.writes {
                 match write {
-                    Write::Put(put) => history.extend(put.transition),
-                    Write::Delete(delete) => history.extend(Some(delete.transition)),
+                    Write::Put(put) => put.transition.into_iter().for_each(|row| append(&mut history, row)),
+                    Write::Delete(delete) => append(&mut history, delete.transition),
                     Write::PutPlace(_) | Write::DeletePlace(_) | Write::PutLifecycle(_) | Write::DeleteLifecycle(_) => {
                     }
                 }
@@ -54,9 +47,23 @@ impl Store for MemoryStore {
 
     fn history(&self, newest: Sequence, limit: usize) -> Result<Vec<HistoryRow>, StoreError> {
         let history = self.history.lock();
-        let first = history.rows.get(&newest);
-        let rows = std::iter::successors(first, |row| history.rows.get(&row.previous));
-        Ok(rows.take(limit).map(HistoryRow::from).collect())
+        let mut rows = Vec::new();
+        let mut next = newest;
+        while rows.len() < limit
+            && let Ok(index) = history.binary_search_by_key(&next, |row| row.id)
+        {
+            let row = &history[index];
+            rows.push(HistoryRow {
+                id: row.id,
+                at: row.at,
+                name: row.name.as_str().to_owned(),
+                r#type: row.r#type.as_str().to_owned(),
+                from: row.from.clone(),
+                to: row.to.clone(),
+            });
+            next = row.previous;
+        }
+        Ok(rows)
     }
 
     fn close(&self) -> Result<(), StoreError> {
@@ -64,28 +71,15 @@ impl Store for MemoryStore {
     }
 }
 
-impl History {
-    fn extend(&mut self, transition: Option<Transition>) {
-        let Some(transition) = transition else { return };
-        self.order.push_back(transition.id);
-        self.rows.insert(transition.id, transition);
-        if self.order.len() > HISTORY_ROWS
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.rows.remove(&oldest);
-        }
+fn append(history: &mut VecDeque<Transition>, row: Transition) {
+    if history.len() >= HISTORY_ROWS {
+        history.pop_front();
     }
-}
-
-impl From<&Transition> for HistoryRow {
-    fn from(transition: &Transition) -> Self {
-        Self {
-            id: transition.id,
-            at: transition.at,
-            name: transition.name.as_str().to_owned(),
-            r#type: transition.r#type.as_str().to_owned(),
-            from: transition.from.clone(),
-            to: transition.to.clone(),
-        }
+    // Plans may be sent off in another order than that in which their rows were numbered.
+    if history.back().is_none_or(|newest| newest.id < row.id) {
+        history.push_back(row);
+    } else {
+        let index = history.partition_point(|older| older.id < row.id);
+        history.insert(index, row);
     }
 }

@@ -1,106 +1,143 @@
-//! The embedded store: one SQLite file in a folder of its own.
+//! The embedded store: one SQLite file in a directory of its own.
 //!
-//! One writer thread commits what has queued up in one transaction, synced before anything of it
-//! is reported. Reads are from the ranch; history is read over a second connection.
+//! Everything is read at the start and kept in memory by the ranch; from then on the file is
+//! written by one thread, which commits together what has queued up, and read for history only.
 
+mod backup;
 mod batch;
 mod check;
-mod copy;
-mod folder;
+mod dir;
+mod disturbance;
+mod error;
 mod format;
-mod intern;
-mod reader;
+mod history;
+mod load;
+mod queue;
 mod row;
+mod totals;
+mod truth;
+mod upgrade;
 mod writer;
 
 use std::{
-    fmt,
     path::{Path, PathBuf},
     sync::Arc,
-    thread::JoinHandle,
+    thread::{self, JoinHandle},
 };
 
 use boskos_core::ranch::plan::{Outcome, Plan, PlanId, Sequence};
-use boskos_runtime::text;
 use parking_lot::Mutex;
 use rusqlite::Connection;
 
+#[doc(hidden)]
+pub use self::disturbance::{Disturbance, Moment};
 pub use self::{
-    check::{Report, check_store},
-    copy::{backup, restore},
+    backup::{backup, restore},
+    check::{Problem, Report, check_store},
+    error::SqliteError,
 };
 use self::{
-    folder::{Folder, Lock},
-    reader::Reader,
-    writer::{Queue, Writer},
+    dir::{Contents, DataDir},
+    disturbance::Undisturbed,
+    format::Access,
+    history::History,
+    queue::Queue,
+    writer::Writer,
 };
 use super::{HistoryRow, LoadSink, Outcomes, Store, StoreError};
 
-/// How to open an embedded store.
+/// What [`SqliteStore::open`] needs to know.
 #[derive(Clone, Debug)]
 pub struct SqliteOptions {
-    /// Its folder.
+    /// The directory; created if it is missing.
     pub dir: PathBuf,
-    /// Whether a missing or empty store is an error.
+    /// Whether a missing or empty directory is an error.
     pub must_exist: bool,
-    /// Transitions kept as history; the oldest go first.
+    /// Transitions kept as history; 0 keeps none.
     pub history_rows: u64,
 }
 
-/// The embedded store. See the [module](self).
-pub struct SqliteStore {
-    path: PathBuf,
-    history_rows: u64,
-    queue: Arc<Queue>,
-    /// The writer's connection, until it starts.
-    connection: Mutex<Option<Connection>>,
-    reader: Arc<Mutex<Option<Reader>>>,
-    writer: Mutex<Option<JoinHandle<Result<(), StoreError>>>>,
-    /// Held while the store is open.
-    lock: Mutex<Option<Lock>>,
-}
-
-/// An opened store.
+/// An open store.
 #[derive(Debug)]
 pub struct Opened {
     /// The store.
     pub store: SqliteStore,
-    /// Whether it is a new one.
+    /// Whether it is new: nothing was there before.
     pub created: bool,
+    /// The absolute path of its directory.
+    pub dir: PathBuf,
+}
+
+/// The embedded store. See the [module](self).
+///
+/// Dropped without [`Store::close`] it writes what was submitted and closes, too.
+pub struct SqliteStore {
+    path: PathBuf,
+    queue: Arc<Queue>,
+    history: History,
+    running: Mutex<Option<Running>>,
+}
+
+/// What ends with [`Store::close`].
+struct Running {
+    writer: JoinHandle<Result<(), SqliteError>>,
+    /// Held until the writer has closed the file.
+    dir: DataDir,
 }
 
 impl SqliteStore {
-    /// Opens the store in a folder, or begins a new one where there is none.
+    /// Opens the store in a directory, or begins a new one there.
     ///
     /// # Errors
     ///
-    /// If the folder cannot be used, the store is in use, or what is there is damaged, newer or
-    /// no store at all. Nothing is changed then.
-    pub fn open(options: SqliteOptions) -> Result<Opened, StoreError> {
-        let folder = Folder::new(options.dir);
-        let missing = !folder.has_store()?;
-        if missing && options.must_exist {
-            return Err(StoreError::Missing { dir: folder.path().to_owned() });
+    /// If the directory cannot be used, another server uses it, or its file is not one that this
+    /// version can go on with. Nothing that is there is changed then.
+    pub fn open(options: SqliteOptions) -> Result<Opened, SqliteError> {
+        Self::open_disturbed(options, Arc::new(Undisturbed))
+    }
+
+    /// [`Self::open`] with something between the writer and SQLite. For tests.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    #[doc(hidden)]
+    pub fn open_disturbed(options: SqliteOptions, disturbance: Arc<dyn Disturbance>) -> Result<Opened, SqliteError> {
+        let SqliteOptions { dir, must_exist, history_rows } = options;
+        let before = dir::contents(&dir)?;
+        if must_exist && before == Contents::Nothing {
+            return Err(SqliteError::Missing { dir: absolute(&dir) });
         }
-        folder.create()?;
-        let lock = folder.lock()?;
-        // Looked at again under the lock: another process may have been quicker.
-        let created = !folder.has_store()?;
+        if let Contents::Strange(found) = before {
+            return Err(SqliteError::Strange { dir: absolute(&dir), found });
+        }
+        let dir = DataDir::claim(&dir)?;
+        // Whoever had the lock until now may have made one.
+        let created = dir::contents(dir.path())? != Contents::Store;
         if created {
-            format::create(&folder)?;
+            create(&dir)?;
         }
-        let path = folder.store();
-        let connection = format::open(&path)?;
-        let store = Self {
-            path,
-            history_rows: options.history_rows,
-            queue: Arc::default(),
-            connection: Mutex::new(Some(connection)),
-            reader: Arc::default(),
-            writer: Mutex::default(),
-            lock: Mutex::new(Some(lock)),
-        };
-        Ok(Opened { store, created })
+        let path = dir.file();
+        let connection = open_file(&path)?;
+        let queue = Arc::new(Queue::default());
+        let writer = Writer { path: path.clone(), history_rows, queue: queue.clone(), disturbance };
+        let writer = thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run(connection))
+            .map_err(SqliteError::Thread)?;
+        let opened = dir.path().to_owned();
+        let running = Mutex::new(Some(Running { writer, dir }));
+        let store = Self { history: History::new(&path), path, queue, running };
+        Ok(Opened { store, created, dir: opened })
+    }
+
+    fn shut(&self) -> Result<(), SqliteError> {
+        let Some(Running { writer, dir }) = self.running.lock().take() else { return Ok(()) };
+        self.queue.close();
+        self.history.close();
+        let closed = writer.join().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked));
+        dir.give_up();
+        closed
     }
 }
 
@@ -110,71 +147,65 @@ impl Store for SqliteStore {
     }
 
     fn load(&self, sink: &mut dyn LoadSink) -> Result<(), StoreError> {
-        let connection = self.connection.lock();
-        let connection = connection.as_ref().ok_or(StoreError::WriterGone)?;
-        reader::load(connection, &self.path, sink)
+        Ok(load::load(&self.path, sink)?)
     }
 
     fn start(&self, outcomes: Arc<dyn Outcomes>) {
-        let Some(connection) = self.connection.lock().take() else { return };
-        let writer = Writer {
-            path: self.path.clone(),
-            queue: self.queue.clone(),
-            reader: self.reader.clone(),
-            outcomes,
-            history_rows: self.history_rows,
-        };
-        let thread = std::thread::Builder::new().name("store-writer".to_owned());
-        let thread =
-            thread.spawn(move || writer.run(connection)).expect("a process that just started has room for a thread");
-        *self.writer.lock() = Some(thread);
+        self.queue.start(outcomes);
     }
 
-    fn submit(&self, plans: &mut Vec<Plan>, _known: &mut Vec<(PlanId, Outcome)>) {
-        self.queue.push(plans);
+    fn submit(&self, plans: &mut Vec<Plan>, known: &mut Vec<(PlanId, Outcome)>) {
+        self.queue.submit(plans, known);
     }
 
     fn history(&self, newest: Sequence, limit: usize) -> Result<Vec<HistoryRow>, StoreError> {
-        let mut reader = self.reader.lock();
-        if reader.is_none() {
-            *reader = Some(Reader::open(&self.path)?);
-        }
-        reader.as_mut().expect("just opened").history(newest, limit)
+        Ok(self.history.rows(newest, limit)?)
     }
 
     fn close(&self) -> Result<(), StoreError> {
-        *self.reader.lock() = None;
-        self.queue.close();
-        let closed = match self.writer.lock().take() {
-            Some(thread) => thread.join().unwrap_or(Err(StoreError::WriterGone)),
-            None => Ok(()),
-        };
-        drop(self.connection.lock().take());
-        drop(self.lock.lock().take());
-        closed
+        Ok(self.shut()?)
     }
 }
 
 impl Drop for SqliteStore {
     fn drop(&mut self) {
-        if let Err(error) = self.close() {
-            tracing::error!(error = text::chain(&error), "the store was not closed in order");
+        if let Err(error) = self.shut() {
+            tracing::error!(%error, "the store was not closed in order");
         }
     }
 }
 
-impl fmt::Debug for SqliteStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("SqliteStore").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
-/// Words an error of SQLite's.
-fn sqlite_error(what: &'static str, path: &Path) -> impl FnOnce(rusqlite::Error) -> StoreError {
-    let path = path.to_owned();
-    move |source| match source.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::DatabaseCorrupt) => StoreError::Damaged { path, why: source.to_string() },
-        Some(rusqlite::ErrorCode::NotADatabase) => StoreError::NotAStore { path, why: source.to_string() },
-        _ => StoreError::Sqlite { what, path, source },
-    }
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.into())
+}
+
+/// Begins a new store: it is there with all its tables or not at all.
+fn create(dir: &DataDir) -> Result<(), SqliteError> {
+    dir::make_private(dir.path());
+    dir.put_file(|path| {
+        let error = || SqliteError::sqlite("write", path);
+        let connection = format::connect(path, Access::Write)?;
+        let (application, format) = (format::APPLICATION_ID, format::FORMAT);
+        let settings = format!("PRAGMA application_id = {application}; PRAGMA user_version = {format};");
+        connection.execute_batch(&format!("BEGIN; {settings} {} COMMIT;", format::SCHEMA)).map_err(error())?;
+        writer::empty_log(&connection).map_err(error())?;
+        connection.close().map_err(|(_, source)| error()(source))
+    })
+}
+
+/// Opens a file that may have been damaged, written by another version, or put there by mistake.
+fn open_file(path: &Path) -> Result<Connection, SqliteError> {
+    format::inspect(path)?;
+    let connection = format::connect(path, Access::Write)?;
+    let found = format::format_of(&connection, path)?;
+    format::check_format(path, found)?;
+    format::check_if_small(&connection, path)?;
+    upgrade::upgrade(&connection, path, found)?;
+    Ok(connection)
 }

@@ -1,146 +1,261 @@
-//! Many plans in one transaction.
+//! Writes batches of plans, each in one transaction.
 
-use boskos_core::{
-    ResourceType, State,
-    ranch::plan::{Plan, Put, Transition, Write},
+use boskos_core::ranch::plan::{Plan, Write};
+use rusqlite::{Connection, ErrorCode, Statement, ffi};
+
+use super::{
+    disturbance::{Disturbance, Moment},
+    load::{Marks, RowError, count_history},
+    row::{
+        Checksum, HistoryColumns, LifecycleColumns, MarkColumns, PlaceColumns, ResourceColumns, TotalColumns,
+        definition,
+    },
+    totals::Totals,
 };
-use hashbrown::HashMap;
-use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
 
-use super::row::{self, signed};
+/// History rows that one batch trims at least, if so many are too many. More when it adds more.
+const TRIM: u64 = 1_000;
 
-/// Rows trimmed from history in one batch at most, so that none takes long.
-const TRIM_ROWS: u64 = 1_000;
+/// Trimming begins when history is longer than asked by this fraction, at most [`SLACK_ROWS`]:
+/// not with every row, which would touch one page more each time.
+const SLACK: u64 = 64;
+const SLACK_ROWS: u64 = 256;
 
-/// What has been written over the life of the store, as far as batches need to know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Progress {
-    /// The number of the newest batch: tells whether a batch of unknown outcome was written.
-    pub(super) batch: i64,
-    pub(super) sequence: u64,
-    pub(super) place: u64,
+/// The writing side of an open file: statements, and the numbers that change with every batch.
+pub(super) struct Session<'c> {
+    connection: &'c Connection,
+    disturbance: &'c dyn Disturbance,
+    statements: Statements<'c>,
+    sum: Checksum,
+    totals: Totals,
+    marks: Marks,
+    /// Rows in history.
+    rows: u64,
+    /// Rows that history may have.
+    limit: u64,
 }
 
-/// The writes of one batch, statement by statement.
-struct Batch<'c> {
-    put_resource: CachedStatement<'c>,
-    delete_resource: CachedStatement<'c>,
-    put_transition: CachedStatement<'c>,
-    put_place: CachedStatement<'c>,
-    delete_place: CachedStatement<'c>,
-    totals: HashMap<(ResourceType, State), u64>,
-    progress: Progress,
-    history_added: u64,
-    keeps_history: bool,
+struct Statements<'c> {
+    begin: Statement<'c>,
+    commit: Statement<'c>,
+    put: Statement<'c>,
+    create: Statement<'c>,
+    delete: Statement<'c>,
+    put_place: Statement<'c>,
+    delete_place: Statement<'c>,
+    put_lifecycle: Statement<'c>,
+    delete_lifecycle: Statement<'c>,
+    put_total: Statement<'c>,
+    put_mark: Statement<'c>,
+    add_history: Statement<'c>,
+    trim_history: Statement<'c>,
 }
 
-/// Writes `plans` within the transaction that is open, and trims history to `history_rows`. The
-/// progress and the rows of history after it.
-pub(super) fn write(
-    connection: &Connection,
-    plans: &[Plan],
-    progress: Progress,
-    history_count: u64,
-    history_rows: u64,
-) -> rusqlite::Result<(Progress, u64)> {
-    let mut batch = Batch {
-        put_resource: connection.prepare_cached(row::PUT_RESOURCE)?,
-        delete_resource: connection.prepare_cached("DELETE FROM resource WHERE key = ?1")?,
-        put_transition: connection.prepare_cached(row::PUT_TRANSITION)?,
-        put_place: connection.prepare_cached(row::PUT_PLACE)?,
-        delete_place: connection.prepare_cached("DELETE FROM place WHERE number = ?1")?,
-        totals: HashMap::new(),
-        progress: Progress { batch: progress.batch + 1, ..progress },
-        history_added: 0,
-        keeps_history: history_rows > 0,
-    };
-    for write in plans.iter().flat_map(|plan| &plan.writes) {
-        batch.write(connection, write)?;
+/// Why a batch is not committed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// Nothing of it is in the file, nor will be.
+    NotWritten(rusqlite::Error),
+    /// It may be in the file.
+    Unknown(rusqlite::Error),
+}
+
+/// What a batch changes besides rows of its own.
+struct Draft {
+    marks: Marks,
+    rows: u64,
+}
+
+// === impl Session ===
+
+impl<'c> Session<'c> {
+    /// Begins to write to a file; `limit`: rows of history to keep.
+    pub(super) fn new(
+        connection: &'c Connection,
+        limit: u64,
+        disturbance: &'c dyn Disturbance,
+    ) -> Result<Self, RowError> {
+        Ok(Self {
+            connection,
+            disturbance,
+            statements: Statements::prepare(connection)?,
+            sum: Checksum::default(),
+            totals: Totals::read(connection)?,
+            marks: Marks::read(connection)?,
+            rows: count_history(connection)?,
+            limit,
+        })
     }
-    let Batch { totals, progress, history_added, .. } = batch;
-    add_totals(connection, totals)?;
-    write_progress(connection, progress)?;
-    let count = trim(connection, history_count + history_added, history_rows)?;
-    Ok((progress, count))
-}
 
-impl Batch<'_> {
-    fn write(&mut self, connection: &Connection, write: &Write) -> rusqlite::Result<()> {
-        match write {
-            Write::Put(put) => self.put(put),
+    /// Commits all of `plans`. After a failure the session is of no more use.
+    pub(super) fn write(&mut self, plans: &[Plan]) -> Result<(), Failure> {
+        let draft = self.fill(plans).map_err(Failure::NotWritten)?;
+        self.commit()?;
+        self.totals.keep();
+        self.marks = draft.marks;
+        self.rows = draft.rows;
+        Ok(())
+    }
+
+    fn fill(&mut self, plans: &[Plan]) -> rusqlite::Result<Draft> {
+        self.disturbance.at(Moment::Begin, self.connection)?;
+        self.statements.begin.execute([])?;
+        let mut draft = Draft { marks: self.marks, rows: self.rows };
+        for write in plans.iter().flat_map(|plan| &plan.writes) {
+            self.apply(write, &mut draft)?;
+        }
+        self.totals.write(&mut self.statements.put_total, &mut self.sum)?;
+        self.write_marks(&draft.marks)?;
+        self.trim(&mut draft)?;
+        Ok(draft)
+    }
+
+    fn apply(&mut self, write: &Write, draft: &mut Draft) -> rusqlite::Result<()> {
+        let (statements, sum) = (&mut self.statements, &mut self.sum);
+        let transition = match write {
+            Write::Put(put) => {
+                let row = ResourceColumns::of(put);
+                if put.replaces.is_none() && row.write(&mut statements.create, sum)? == 1 {
+                    draft.marks.resources += 1;
+                } else {
+                    row.write(&mut statements.put, sum)?;
+                }
+                put.transition.as_ref()
+            }
             Write::Delete(delete) => {
-                self.delete_resource.execute([delete.key.get()])?;
-                self.transition(&delete.transition)
+                let gone = statements.delete.execute([delete.key.get()])? as u64;
+                draft.marks.resources = draft.marks.resources.saturating_sub(gone);
+                draft.marks.sequence = draft.marks.sequence.max(delete.transition.id);
+                Some(&delete.transition)
             }
-            Write::PutPlace(place) => {
-                self.progress.place = self.progress.place.max(place.number);
-                row::put_place(&mut self.put_place, place)
+            Write::PutPlace(record) => {
+                PlaceColumns::of(record).write(&mut statements.put_place, sum)?;
+                None
             }
-            Write::DeletePlace(number) => self.delete_place.execute([signed(*number)]).map(drop),
+            Write::DeletePlace(number) => {
+                statements.delete_place.execute([number.cast_signed()])?;
+                draft.marks.place = draft.marks.place.max(*number);
+                None
+            }
             Write::PutLifecycle(record) => {
-                row::put_lifecycle(&mut connection.prepare_cached(row::PUT_LIFECYCLE)?, record)
+                let definition = definition(record);
+                LifecycleColumns::of(record, &definition).write(&mut statements.put_lifecycle, sum)?;
+                None
             }
             Write::DeleteLifecycle(r#type) => {
-                connection.prepare_cached("DELETE FROM lifecycle WHERE type = ?1")?.execute([r#type.as_str()]).map(drop)
+                statements.delete_lifecycle.execute([r#type.as_str()])?;
+                None
             }
-        }
-    }
-
-    fn put(&mut self, put: &Put) -> rusqlite::Result<()> {
-        self.progress.sequence = self.progress.sequence.max(put.record.sequence);
-        row::put_resource(&mut self.put_resource, put.key, &put.record)?;
-        put.transition.as_ref().map_or(Ok(()), |transition| self.transition(transition))
-    }
-
-    fn transition(&mut self, transition: &Transition) -> rusqlite::Result<()> {
-        self.progress.sequence = self.progress.sequence.max(transition.id);
-        if let Some(state) = &transition.counted {
-            *self.totals.entry((transition.r#type.clone(), state.clone())).or_insert(0) += 1;
-        }
-        if self.keeps_history {
-            self.history_added += 1;
-            row::put_transition(&mut self.put_transition, transition)?;
+        };
+        if let Some(transition) = transition {
+            if self.limit > 0 {
+                HistoryColumns::of(transition).write(&mut statements.add_history, sum)?;
+                draft.rows += 1;
+            }
+            if let Some(state) = &transition.counted {
+                self.totals.count(&transition.r#type, state);
+            }
         }
         Ok(())
     }
-}
 
-fn add_totals(connection: &Connection, totals: HashMap<(ResourceType, State), u64>) -> rusqlite::Result<()> {
-    let mut select = connection.prepare_cached("SELECT count FROM total WHERE type = ?1 AND state = ?2")?;
-    let mut put = connection.prepare_cached(row::PUT_TOTAL)?;
-    for ((r#type, state), added) in totals {
-        let (r#type, state) = (r#type.as_str(), state.as_str());
-        let before: Option<i64> = select.query_row([r#type, state], |row| row.get(0)).optional()?;
-        let count = before.unwrap_or(0).saturating_add(signed(added));
-        put.execute((r#type, state, count, row::total_checksum(r#type, state, count)))?;
+    fn write_marks(&mut self, marks: &Marks) -> rusqlite::Result<()> {
+        let changes = [
+            (MarkColumns::SEQUENCE, self.marks.sequence, marks.sequence),
+            (MarkColumns::PLACE, self.marks.place, marks.place),
+            (MarkColumns::RESOURCES, self.marks.resources, marks.resources),
+        ];
+        for (name, old, new) in changes {
+            if old != new {
+                self.put_mark(name, new)?;
+            }
+        }
+        Ok(())
     }
-    Ok(())
-}
 
-/// Deletes the oldest rows of history beyond `rows`, a bounded number of them.
-fn trim(connection: &Connection, count: u64, rows: u64) -> rusqlite::Result<u64> {
-    let surplus = count.saturating_sub(rows);
-    // In bites: a little over is worth less than a deletion with every batch.
-    if surplus < TRIM_ROWS && rows > TRIM_ROWS || surplus == 0 {
-        return Ok(count);
+    fn put_mark(&mut self, name: &str, value: u64) -> rusqlite::Result<()> {
+        let row = MarkColumns { name, value: value.cast_signed() };
+        row.write(&mut self.statements.put_mark, &mut self.sum)?;
+        Ok(())
     }
-    let sql = "DELETE FROM history WHERE id IN (SELECT id FROM history ORDER BY id LIMIT ?1)";
-    let deleted = connection.prepare_cached(sql)?.execute([signed(surplus.min(2 * TRIM_ROWS))])?;
-    Ok(count.saturating_sub(u64::try_from(deleted).unwrap_or(0)))
+
+    /// Takes a bite off the old end of history if it is too long.
+    fn trim(&mut self, draft: &mut Draft) -> rusqlite::Result<()> {
+        let slack = (self.limit / SLACK).min(SLACK_ROWS);
+        if draft.rows <= self.limit + slack {
+            return Ok(());
+        }
+        let added = draft.rows.saturating_sub(self.rows);
+        let bite = (draft.rows - self.limit).min(TRIM.max(2 * added));
+        draft.rows -= self.statements.trim_history.execute([bite.cast_signed()])? as u64;
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), Failure> {
+        self.disturbance.at(Moment::Commit, self.connection).map_err(classify)?;
+        self.statements.commit.execute([]).map_err(classify)?;
+        self.disturbance.at(Moment::Committed, self.connection).map_err(classify)
+    }
+
+    /// Commits something that changes nothing, to see whether that is possible.
+    pub(super) fn probe(&mut self) -> Result<(), Failure> {
+        self.disturbance.at(Moment::Begin, self.connection).map_err(Failure::NotWritten)?;
+        self.statements.begin.execute([]).map_err(Failure::NotWritten)?;
+        self.put_mark(MarkColumns::SEQUENCE, self.marks.sequence).map_err(Failure::NotWritten)?;
+        self.commit()
+    }
 }
 
-pub(super) fn read_progress(connection: &Connection) -> rusqlite::Result<Progress> {
-    connection.query_row("SELECT batch, sequence, place FROM progress WHERE id = 1", [], |row| {
-        Ok(Progress {
-            batch: row.get(0)?,
-            sequence: row.get::<_, i64>(1)?.unsigned_abs(),
-            place: row.get::<_, i64>(2)?.unsigned_abs(),
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        if !self.connection.is_autocommit() {
+            // A failed batch; closing the connection would do the same.
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
+    }
+}
+
+impl<'c> Statements<'c> {
+    fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            begin: connection.prepare("BEGIN IMMEDIATE")?,
+            commit: connection.prepare("COMMIT")?,
+            put: connection.prepare(ResourceColumns::REPLACE)?,
+            create: connection.prepare(ResourceColumns::CREATE)?,
+            delete: connection.prepare("DELETE FROM resource WHERE key = ?")?,
+            put_place: connection.prepare(PlaceColumns::REPLACE)?,
+            delete_place: connection.prepare("DELETE FROM place WHERE number = ?")?,
+            put_lifecycle: connection.prepare(LifecycleColumns::REPLACE)?,
+            delete_lifecycle: connection.prepare("DELETE FROM lifecycle WHERE type = ?")?,
+            put_total: connection.prepare(TotalColumns::REPLACE)?,
+            put_mark: connection.prepare(MarkColumns::REPLACE)?,
+            add_history: connection.prepare(HistoryColumns::INSERT)?,
+            trim_history: connection
+                .prepare("DELETE FROM history WHERE id IN (SELECT id FROM history ORDER BY id LIMIT ?)")?,
         })
-    })
+    }
 }
 
-fn write_progress(connection: &Connection, progress: Progress) -> rusqlite::Result<()> {
-    let sql = "UPDATE progress SET batch = ?1, sequence = ?2, place = ?3 WHERE id = 1";
-    let values = (progress.batch, signed(progress.sequence), signed(progress.place));
-    connection.prepare_cached(sql)?.execute(values).map(drop)
+/// What a failed commit means.
+///
+/// Pages that could not all be handed to the system lack the mark that makes them count. Anything
+/// else, a failed sync above all, may have left a whole transaction in the log, for whoever reads
+/// it next to find.
+fn classify(error: rusqlite::Error) -> Failure {
+    let extended = error.sqlite_error().map(|error| error.extended_code);
+    if error.sqlite_error_code() == Some(ErrorCode::DiskFull) || extended == Some(ffi::SQLITE_IOERR_WRITE) {
+        Failure::NotWritten(error)
+    } else {
+        Failure::Unknown(error)
+    }
+}
+
+// === impl Failure ===
+
+impl Failure {
+    pub(super) fn into_error(self) -> rusqlite::Error {
+        match self {
+            Self::NotWritten(error) | Self::Unknown(error) => error,
+        }
+    }
 }

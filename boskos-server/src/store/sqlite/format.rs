@@ -1,236 +1,267 @@
-//! The format of the file: its tables, its number, its settings.
+//! The file: its format, and how it is opened.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::Read as _,
-    path::Path,
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{
-    folder::{Folder, create_private, file_error, publish, remove_if_there},
-    sqlite_error,
-};
-use crate::store::StoreError;
+use super::error::SqliteError;
 
-/// The format that this version writes. A new one adds a step to [`UPGRADES`] and a small store to
-/// `tests/data`.
-pub(super) const FORMAT: i64 = 1;
+/// The store's file in its directory. SQLite keeps `boskos.db-wal` and `boskos.db-shm` beside it.
+pub(super) const FILE: &str = "boskos.db";
 
-/// What brings a store from the format at the index plus one to the next.
-const UPGRADES: &[&str] = &[];
+/// Says in the file whose it is: "bosk".
+pub(super) const APPLICATION_ID: u32 = 0x626f_736b;
 
-/// "bosk": tells our files from those of other programs.
-const APPLICATION_ID: i64 = 0x626f_736b;
+/// The format that this version writes.
+pub(super) const FORMAT: u32 = 1;
 
-const MAGIC: &[u8] = b"SQLite format 3\0";
+/// Pages after which a commit also moves the log into the file: 40 MB of log.
+const CHECKPOINT_PAGES: u32 = 10_000;
 
-/// Pages after which the log is carried over into the file by itself: 40 MB.
-const CHECKPOINT_PAGES: i64 = 10_000;
+/// What the writing connection may cache, in KiB. Little: it writes pages, it hardly reads any.
+const WRITER_CACHE_KIB: u32 = 32 * 1024;
 
-/// The page cache, in KiB.
-const CACHE_KIB: i64 = 32 * 1024;
+/// What each reading connection may cache, in KiB.
+const READER_CACHE_KIB: u32 = 8 * 1024;
 
-const TABLES: &str = "
-    CREATE TABLE resource (
-        key INTEGER PRIMARY KEY, name TEXT NOT NULL, type TEXT NOT NULL, state TEXT NOT NULL, owner TEXT,
-        last_update INTEGER NOT NULL, expiration INTEGER, user_data TEXT NOT NULL, sequence INTEGER NOT NULL,
-        last_transition INTEGER NOT NULL, leaving INTEGER NOT NULL, checksum INTEGER NOT NULL) STRICT;
-    CREATE TABLE lifecycle (
-        type TEXT PRIMARY KEY, lifecycle TEXT NOT NULL, draining INTEGER NOT NULL,
-        checksum INTEGER NOT NULL) STRICT, WITHOUT ROWID;
-    CREATE TABLE place (
-        number INTEGER PRIMARY KEY, type TEXT NOT NULL, state TEXT NOT NULL, request_id TEXT NOT NULL,
-        joined INTEGER NOT NULL, checksum INTEGER NOT NULL) STRICT;
-    CREATE TABLE total (
-        type TEXT NOT NULL, state TEXT NOT NULL, count INTEGER NOT NULL, checksum INTEGER NOT NULL,
-        PRIMARY KEY (type, state)) STRICT, WITHOUT ROWID;
-    CREATE TABLE history (
-        id INTEGER PRIMARY KEY, previous INTEGER NOT NULL, at INTEGER NOT NULL, name TEXT NOT NULL,
-        type TEXT NOT NULL, from_state TEXT, from_owner TEXT, to_state TEXT, to_owner TEXT,
-        checksum INTEGER NOT NULL) STRICT;
-    CREATE TABLE progress (
-        id INTEGER PRIMARY KEY CHECK (id = 1), batch INTEGER NOT NULL, sequence INTEGER NOT NULL,
-        place INTEGER NOT NULL) STRICT;
-    INSERT INTO progress VALUES (1, 0, 0, 0);
-    CREATE VIEW resources AS
-        SELECT name, type, state, owner,
-               strftime('%Y-%m-%dT%H:%M:%fZ', last_update / 1e9, 'unixepoch') AS last_update,
-               strftime('%Y-%m-%dT%H:%M:%fZ', expiration / 1e9, 'unixepoch') AS expiration, user_data
-        FROM resource ORDER BY name;";
+/// How long someone else's write lock, an operator's tool's for instance, is waited for.
+const BUSY: Duration = Duration::from_secs(2);
 
-/// Makes an empty store. It gets its name when it is whole.
-pub(super) fn create(folder: &Folder) -> Result<(), StoreError> {
-    let new = folder.new_store();
-    for leftover in ["", "-wal", "-shm", "-journal"] {
-        let mut name = new.clone().into_os_string();
-        name.push(leftover);
-        remove_if_there(Path::new(&name))?;
+/// Files up to this many bytes are checked whole at every start; larger ones, which that would
+/// delay too long, row by row as they are read.
+const SMALL: u64 = 64 * 1024 * 1024;
+
+/// The tables.
+///
+/// No column but the keys has an index: rows are found by key, and everything else is answered
+/// from memory. The views are for people.
+pub(super) const SCHEMA: &str = "
+CREATE TABLE resource (
+    key INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    type TEXT NOT NULL,
+    state TEXT NOT NULL,
+    owner TEXT,
+    updated INTEGER NOT NULL,         -- nanoseconds since 1970
+    expires INTEGER,                  -- nanoseconds since 1970
+    sequence INTEGER NOT NULL,        -- order of updates
+    last_transition INTEGER NOT NULL, -- newest row in history, 0 if none
+    leaving INTEGER NOT NULL,         -- 1: being cleaned on the way to tombstone
+    user_data TEXT,                   -- JSON object
+    checksum INTEGER NOT NULL         -- CRC-32 of the row
+) STRICT;
+CREATE TABLE lifecycle (
+    type TEXT PRIMARY KEY,
+    definition TEXT NOT NULL,         -- JSON, keys as in the config
+    draining INTEGER NOT NULL,        -- 1: the type left the config
+    checksum INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE place (
+    number INTEGER PRIMARY KEY,
+    type TEXT NOT NULL,
+    state TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    joined INTEGER NOT NULL,          -- nanoseconds since 1970
+    checksum INTEGER NOT NULL
+) STRICT;
+CREATE TABLE total (
+    id INTEGER PRIMARY KEY,
+    type TEXT NOT NULL,
+    state TEXT NOT NULL,
+    count INTEGER NOT NULL,           -- how often resources of the type came to the state
+    checksum INTEGER NOT NULL
+) STRICT;
+CREATE TABLE history (
+    id INTEGER PRIMARY KEY,
+    previous INTEGER NOT NULL,        -- the same resource's row before, 0 if none
+    at INTEGER NOT NULL,              -- nanoseconds since 1970
+    name TEXT NOT NULL,
+    type TEXT NOT NULL,
+    from_state TEXT,                  -- null: created
+    from_owner TEXT,
+    to_state TEXT,                    -- null: deleted
+    to_owner TEXT,
+    checksum INTEGER NOT NULL
+) STRICT;
+CREATE TABLE mark (
+    name TEXT PRIMARY KEY,
+    value INTEGER NOT NULL,
+    checksum INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE VIEW resources AS
+    SELECT name, type, state, coalesce(owner, '') AS owner,
+        strftime('%Y-%m-%dT%H:%M:%fZ', updated / 1e9, 'unixepoch') AS updated,
+        strftime('%Y-%m-%dT%H:%M:%fZ', expires / 1e9, 'unixepoch') AS expires, user_data
+    FROM resource ORDER BY name;
+CREATE VIEW transitions AS
+    SELECT id, strftime('%Y-%m-%dT%H:%M:%fZ', at / 1e9, 'unixepoch') AS at, name, type,
+        from_state, from_owner, to_state, to_owner
+    FROM history ORDER BY id;
+";
+
+/// What a connection is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// The one that writes.
+    Write,
+    /// One that reads while another writes.
+    Read,
+    /// One that reads a file that nobody writes, and creates none beside it.
+    Immutable,
+}
+
+/// Looks at the first bytes of a file before SQLite does; its format.
+///
+/// # Errors
+///
+/// If it is not a whole file of a format that this version knows.
+pub(super) fn inspect(path: &Path) -> Result<u32, SqliteError> {
+    let mut header = Vec::with_capacity(100);
+    let mut file = File::open(path).map_err(SqliteError::file("open", path))?;
+    file.by_ref().take(100).read_to_end(&mut header).map_err(SqliteError::file("read", path))?;
+    let has = file.metadata().map_err(SqliteError::file("read", path))?.len();
+    if has == 0 {
+        return Err(SqliteError::Empty { path: path.into() });
     }
-    drop(create_private(&new)?);
-    let connection = connect(&new)?;
-    let tables = format!(
-        "PRAGMA journal_mode = WAL; BEGIN; PRAGMA application_id = {APPLICATION_ID}; \
-         PRAGMA user_version = {FORMAT}; {TABLES} COMMIT;"
-    );
-    connection.execute_batch(&tables).map_err(sqlite_error("create", &new))?;
-    connection.close().map_err(|(_, error)| sqlite_error("create", &new)(error))?;
-    publish(&new, &folder.store())
-}
-
-/// Opens a store for writing and makes sure that it is one, whole, and of our format.
-pub(super) fn open(path: &Path) -> Result<Connection, StoreError> {
-    look_at_file(path)?;
-    let connection = connect(path)?;
-    let format = check_identity(&connection, path)?;
-    // What a crash left in the log belongs into the file before its size says anything.
-    let _: i64 = pragma(&connection, path, "wal_checkpoint(TRUNCATE)")?;
-    check_size(&connection, path)?;
-    if format < FORMAT {
-        upgrade(&connection, path, format)?;
+    if header.len() < 100 || !header.starts_with(b"SQLite format 3\0") {
+        return Err(SqliteError::NotSqlite { path: path.into() });
     }
-    set_up(&connection, path)?;
-    Ok(connection)
-}
-
-/// Opens a store for reading, beside whoever writes it.
-pub(super) fn open_beside(path: &Path) -> Result<Connection, StoreError> {
-    look_at_file(path)?;
-    let connection = connect(path)?;
-    connection.execute_batch("PRAGMA query_only = 1").map_err(sqlite_error("open", path))?;
-    check_identity(&connection, path)?;
-    Ok(connection)
-}
-
-fn connect(path: &Path) -> Result<Connection, StoreError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(sqlite_error("open", path))?;
-    connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(sqlite_error("open", path))?;
-    connection.set_prepared_statement_cache_capacity(32);
-    Ok(connection)
-}
-
-/// What the first bytes tell, before SQLite could take an empty file for a new database.
-fn look_at_file(path: &Path) -> Result<(), StoreError> {
-    let mut magic = [0; MAGIC.len()];
-    let mut file = File::open(path).map_err(file_error("open", path))?;
-    let length = file.metadata().map_err(file_error("look at", path))?.len();
-    if length == 0 {
-        return Err(StoreError::Damaged { path: path.to_owned(), why: "it has 0 bytes".to_owned() });
-    }
-    if file.read_exact(&mut magic).is_err() || magic != *MAGIC {
-        return Err(StoreError::NotAStore { path: path.to_owned(), why: "it is no SQLite file".to_owned() });
-    }
-    Ok(())
-}
-
-/// The format, if the file is ours and not too new.
-fn check_identity(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
-    let application: i64 = pragma(connection, path, "application_id")?;
+    let word = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let application = word(68);
     if application != APPLICATION_ID {
-        let why = format!("it is another program's SQLite file, with application id {application:#x}");
-        return Err(StoreError::NotAStore { path: path.to_owned(), why });
+        return Err(SqliteError::OtherProgram { path: path.into(), found: application });
     }
-    let found: i64 = pragma(connection, path, "user_version")?;
-    if found > FORMAT {
-        let copy = Some(Folder::copy_of_format(path, FORMAT)).filter(|copy| copy.exists());
-        return Err(StoreError::Newer { path: path.to_owned(), found, known: FORMAT, copy });
+    let format = word(60);
+    check_format(path, format)?;
+    // The largest page does not fit the field and is spelled 1.
+    let page = match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65_536,
+        bytes => u64::from(bytes),
+    };
+    let needs = page * u64::from(word(28));
+    // Pages at the end may be in the log alone, until it is moved into the file.
+    if has < needs && !has_log(path) {
+        return Err(SqliteError::Cut { path: path.into(), has, needs });
     }
-    if found < 1 {
-        return Err(StoreError::NotAStore { path: path.to_owned(), why: format!("its format is {found}") });
-    }
-    Ok(found)
+    Ok(format)
 }
 
-/// A file that was cut has fewer bytes than its pages need.
-fn check_size(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    let pages: i64 = pragma(connection, path, "page_count")?;
-    let page: i64 = pragma(connection, path, "page_size")?;
-    let wanted = u64::try_from(pages.saturating_mul(page)).unwrap_or(u64::MAX);
-    let length = fs::metadata(path).map_err(file_error("look at", path))?.len();
-    if length < wanted {
-        let why = format!("it has {length} bytes where its header says {wanted}: it was cut");
-        return Err(StoreError::Damaged { path: path.to_owned(), why });
-    }
-    Ok(())
+/// Whether a log with content lies beside the file.
+pub(super) fn has_log(path: &Path) -> bool {
+    std::fs::metadata(beside(path, "-wal")).is_ok_and(|log| log.len() > 0)
 }
 
-fn upgrade(connection: &Connection, path: &Path, from: i64) -> Result<(), StoreError> {
-    upgrade_by(connection, path, from, UPGRADES)
+/// The path with something added to its last part.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
-/// Puts the old file aside, then takes it step by step to the newest format.
-fn upgrade_by(connection: &Connection, path: &Path, from: i64, steps: &[&str]) -> Result<(), StoreError> {
-    let copy = Folder::copy_of_format(path, from);
-    if !copy.exists() {
-        super::copy::copy_file(path, &copy)?;
-    }
-    tracing::warn!(from, to = FORMAT, copy = %copy.display(), "upgrading the store; the old one is put aside");
-    let done = usize::try_from(from - 1).unwrap_or(0);
-    for (index, step) in steps.iter().enumerate().skip(done) {
-        let sql = format!("BEGIN IMMEDIATE; {step}; PRAGMA user_version = {}; COMMIT;", index + 2);
-        connection.execute_batch(&sql).map_err(sqlite_error("upgrade", path))?;
-    }
-    Ok(())
-}
-
-/// The settings that durability rests on, read back.
-fn set_up(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    let settings = format!(
-        "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}; \
-         PRAGMA cache_size = -{CACHE_KIB}; PRAGMA temp_store = MEMORY;"
-    );
-    connection.execute_batch(&settings).map_err(sqlite_error("set up", path))?;
-    let journal: String = pragma(connection, path, "journal_mode = WAL")?;
-    let synchronous: i64 = pragma(connection, path, "synchronous")?;
-    verify(path, "journal_mode", "wal", journal)?;
-    verify(path, "synchronous", "2", synchronous.to_string())
-}
-
-fn verify(path: &Path, setting: &'static str, wanted: &'static str, found: String) -> Result<(), StoreError> {
-    if found == wanted {
-        return Ok(());
-    }
-    Err(StoreError::Setting { path: path.to_owned(), setting, wanted, found })
-}
-
-fn pragma<T: rusqlite::types::FromSql>(connection: &Connection, path: &Path, what: &str) -> Result<T, StoreError> {
-    connection.query_row(&format!("PRAGMA {what}"), [], |row| row.get(0)).map_err(sqlite_error("read", path))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use super::*;
-
-    fn new_store(dir: &tempfile::TempDir) -> PathBuf {
-        let folder = Folder::new(dir.path().to_owned());
-        create(&folder).unwrap();
-        folder.store()
-    }
-
-    #[test]
-    fn an_upgrade_puts_the_old_file_aside_first() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = new_store(&dir);
-        let before = fs::read(&path).unwrap();
-        let connection = open(&path).unwrap();
-        upgrade_by(&connection, &path, 1, &["CREATE TABLE added (x INTEGER)"]).unwrap();
-        drop(connection);
-        assert_eq!(fs::read(Folder::copy_of_format(&path, 1)).unwrap(), before);
-
-        let refused = open(&path).unwrap_err().to_string();
-        for part in ["format 2", "format 1", "boskos.db.format-1"] {
-            assert!(refused.contains(part), "{part}: {refused}");
+/// Refuses formats that this version does not know.
+pub(super) fn check_format(path: &Path, found: u32) -> Result<(), SqliteError> {
+    match found {
+        0 => Err(SqliteError::UnknownFormat { path: path.into(), found }),
+        1..=FORMAT => Ok(()),
+        _ => {
+            let copy = super::upgrade::copy_for(path, FORMAT);
+            Err(SqliteError::Newer { path: path.into(), found, known: FORMAT, copy })
         }
     }
+}
 
-    #[test]
-    fn a_file_without_the_settings_of_durability_is_refused() {
-        let path = Path::new("x");
-        let refused = verify(path, "synchronous", "2", "0".to_owned()).unwrap_err();
-        assert!(matches!(refused, StoreError::Setting { setting: "synchronous", .. }));
+/// Opens a file that was looked at.
+///
+/// # Errors
+///
+/// If SQLite cannot, or does not do as told.
+pub(super) fn connect(path: &Path, access: Access) -> Result<Connection, SqliteError> {
+    let opened = match access {
+        Access::Write => {
+            Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        }
+        Access::Read => {
+            Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        }
+        Access::Immutable => Connection::open_with_flags(
+            immutable_uri(path),
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI,
+        ),
+    };
+    let connection = opened.map_err(SqliteError::sqlite("open", path))?;
+    connection.busy_timeout(BUSY).map_err(SqliteError::sqlite("open", path))?;
+    let cache = if access == Access::Write { WRITER_CACHE_KIB } else { READER_CACHE_KIB };
+    let settings = format!("PRAGMA cache_size = -{cache}; PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF;");
+    connection.execute_batch(&settings).map_err(SqliteError::sqlite("open", path))?;
+    if access == Access::Write {
+        make_safe(&connection, path)?;
     }
+    Ok(connection)
+}
+
+/// Has every commit reach the disk before it counts, and makes sure of it.
+fn make_safe(connection: &Connection, path: &Path) -> Result<(), SqliteError> {
+    let settings = format!(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};"
+    );
+    connection.execute_batch(&settings).map_err(SqliteError::sqlite("open", path))?;
+    for (pragma, asked) in [("journal_mode", "wal"), ("synchronous", "2")] {
+        let found = setting(connection, pragma).map_err(SqliteError::sqlite("open", path))?;
+        if found != asked {
+            return Err(SqliteError::Setting { path: path.into(), pragma, asked, found });
+        }
+    }
+    Ok(())
+}
+
+/// What a PRAGMA says, as text.
+pub(super) fn setting(connection: &Connection, pragma: &str) -> rusqlite::Result<String> {
+    connection.pragma_query_value(None, pragma, |row| {
+        let value = row.get_ref(0)?;
+        value.as_i64().map(|number| number.to_string()).or_else(|_| Ok(value.as_str()?.to_owned()))
+    })
+}
+
+/// The format of an open file: that in the log counts.
+pub(super) fn format_of(connection: &Connection, path: &Path) -> Result<u32, SqliteError> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(SqliteError::sqlite("read", path))
+}
+
+/// Checks the file whole unless that takes too long.
+///
+/// # Errors
+///
+/// If it is damaged.
+pub(super) fn check_if_small(connection: &Connection, path: &Path) -> Result<(), SqliteError> {
+    let doing = "check";
+    let number =
+        |pragma| connection.pragma_query_value::<u64, _>(None, pragma, |row| row.get::<_, u32>(0).map(u64::from));
+    let pages = number("page_count").map_err(SqliteError::sqlite(doing, path))?;
+    let page = number("page_size").map_err(SqliteError::sqlite(doing, path))?;
+    if pages * page > SMALL {
+        return Ok(());
+    }
+    let what: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(SqliteError::sqlite(doing, path))?;
+    if what == "ok" { Ok(()) } else { Err(SqliteError::Damaged { path: path.into(), what: one_line(&what) }) }
+}
+
+/// SQLite's findings come on several lines.
+pub(super) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The path as a URI that says that nobody writes the file.
+fn immutable_uri(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt as _;
+    const SAFE: &percent_encoding::AsciiSet =
+        &percent_encoding::NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_');
+    let path = percent_encoding::percent_encode(path.as_os_str().as_bytes(), SAFE);
+    format!("file:{path}?immutable=1")
 }

@@ -1,262 +1,195 @@
 //! The one thread that writes.
 
-use std::{
-    mem,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use boskos_core::ranch::plan::{Outcome, Plan, PlanId};
-use boskos_runtime::text;
-use parking_lot::{Condvar, Mutex};
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::Connection;
 use smallvec::SmallVec;
 
 use super::{
-    batch::{self, Progress},
-    format,
-    reader::Reader,
-    sqlite_error,
+    batch::{Failure, Session},
+    disturbance::{Disturbance, Moment},
+    error::SqliteError,
+    format::{self, Access},
+    queue::Queue,
+    truth,
 };
 use crate::store::{Outcomes, StoreError};
 
-/// How long after a failure the next try comes; doubled up to the last.
+/// How soon after a failure the file is tried again; twice as long every further time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LAST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Plans committed together at most.
-const MAX_BATCH: usize = 4_096;
+/// The longest time between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
-/// Plans on their way to the writer.
-#[derive(Debug, Default)]
-pub(super) struct Queue {
-    state: Mutex<QueueState>,
-    filled: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct QueueState {
-    plans: Vec<Plan>,
-    closing: bool,
-    waiting: bool,
-}
-
-impl Queue {
-    pub(super) fn push(&self, plans: &mut Vec<Plan>) {
-        let mut state = self.state.lock();
-        state.plans.append(plans);
-        if mem::take(&mut state.waiting) {
-            drop(state);
-            self.filled.notify_one();
-        }
-    }
-
-    pub(super) fn close(&self) {
-        self.state.lock().closing = true;
-        self.filled.notify_one();
-    }
-
-    /// Moves what has queued up into `batch`, waiting for the first; whether to go on.
-    fn take(&self, batch: &mut Vec<Plan>) -> bool {
-        let mut state = self.state.lock();
-        while state.plans.is_empty() {
-            if state.closing {
-                return false;
-            }
-            state.waiting = true;
-            self.filled.wait(&mut state);
-        }
-        state.waiting = false;
-        if state.plans.len() <= MAX_BATCH {
-            mem::swap(&mut state.plans, batch);
-        } else {
-            batch.extend(state.plans.drain(..MAX_BATCH));
-        }
-        true
-    }
-
-    /// Waits up to `pause` for the end; whether it has come.
-    fn closes_within(&self, pause: Duration) -> bool {
-        let mut state = self.state.lock();
-        if !state.closing {
-            self.filled.wait_for(&mut state, pause);
-        }
-        state.closing
-    }
-}
-
-/// What the writer thread works with.
+/// Commits what is in the queue, reports what became of it, and finds its way back after
+/// failures.
 pub(super) struct Writer {
     pub(super) path: PathBuf,
-    pub(super) queue: Arc<Queue>,
-    pub(super) reader: Arc<Mutex<Option<Reader>>>,
-    pub(super) outcomes: Arc<dyn Outcomes>,
     pub(super) history_rows: u64,
+    pub(super) queue: Arc<Queue>,
+    pub(super) disturbance: Arc<dyn Disturbance>,
 }
 
-/// Why a batch is not committed, as far as is known.
-enum Failure {
-    /// It is not, for certain.
-    NotWritten(rusqlite::Error),
-    /// It may be: the failure came when it was being made durable.
-    Unknown(rusqlite::Error),
+/// How writing came to an end.
+enum End {
+    /// Everything is written, and no more will come.
+    Closed,
+    /// It failed; these plans may be written or not.
+    Failed(SqliteError, Vec<Plan>),
 }
 
-/// A connection and what is known of the file behind it.
-struct Pen {
-    connection: Connection,
-    progress: Progress,
-    history_count: u64,
-}
+/// The pause before the next try.
+struct Backoff(Duration);
+
+/// A writer that panics leaves plans behind of which nobody will ever hear: better no process.
+struct AbortOnPanic;
 
 impl Writer {
-    /// Writes until the queue closes, then closes the file.
-    pub(super) fn run(self, connection: Connection) -> Result<(), StoreError> {
-        let mut pen = match Pen::new(connection) {
-            Ok(pen) => pen,
-            Err(error) => self.reopen(sqlite_error("read", &self.path)(error)),
-        };
+    /// Writes until the queue is closed.
+    pub(super) fn run(self, mut connection: Connection) -> Result<(), SqliteError> {
+        let _abort = AbortOnPanic;
+        let Some(outcomes) = self.queue.started() else { return self.finish(connection) };
+        let mut backoff = Backoff(FIRST_PAUSE);
+        loop {
+            match self.serve(&connection, &*outcomes, &mut backoff) {
+                End::Closed => return self.finish(connection),
+                End::Failed(why, doubtful) => {
+                    drop(connection);
+                    tracing::debug!(error = %why, "the store is opened anew");
+                    connection = self.recover(doubtful, &*outcomes, &mut backoff)?;
+                }
+            }
+        }
+    }
+
+    /// Commits batch after batch.
+    fn serve(&self, connection: &Connection, outcomes: &dyn Outcomes, backoff: &mut Backoff) -> End {
         let mut plans = Vec::new();
-        let mut outcomes = Vec::new();
+        let mut batch = Vec::new();
+        let mut session = match Session::new(connection, self.history_rows, &*self.disturbance) {
+            Ok(session) => session,
+            Err(error) => return self.halt(error.in_file(&self.path), plans, &Outcome::NotWritten, outcomes),
+        };
         while self.queue.take(&mut plans) {
-            match pen.commit(&plans, self.history_rows) {
+            let error = |error| SqliteError::sqlite("write to", &self.path)(error);
+            match session.write(&plans) {
                 Ok(()) => {
-                    report(&mut plans, &mut outcomes, &Outcome::Committed(SmallVec::new()));
-                    self.outcomes.settle(&mut outcomes);
+                    report(&mut plans, &Outcome::Committed(SmallVec::new()), &mut batch);
+                    outcomes.settle(&mut batch);
+                    *backoff = Backoff(FIRST_PAUSE);
                 }
-                Err(failure) => pen = self.failed(pen, failure, &mut plans, &mut outcomes),
+                Err(Failure::NotWritten(why)) => {
+                    drop(session);
+                    return self.halt(error(why), plans, &Outcome::NotWritten, outcomes);
+                }
+                Err(Failure::Unknown(why)) => {
+                    drop(session);
+                    return self.halt(error(why), plans, &Outcome::Unknown, outcomes);
+                }
             }
         }
-        pen.close(&self.path)
+        End::Closed
     }
 
-    /// Reports a batch that failed, and comes back when the store can be written again.
-    fn failed(&self, pen: Pen, failure: Failure, plans: &mut Vec<Plan>, outcomes: &mut Vec<(PlanId, Outcome)>) -> Pen {
-        let wanted = pen.progress.batch + 1;
-        match failure {
-            Failure::NotWritten(error) => {
-                self.outcomes.halted(&sqlite_error("write", &self.path)(error));
-                report(plans, outcomes, &Outcome::NotWritten);
-                self.outcomes.settle(outcomes);
-                self.probe(pen)
-            }
-            Failure::Unknown(error) => {
-                let why = sqlite_error("sync", &self.path)(error);
-                self.outcomes.halted(&why);
-                outcomes.extend(plans.iter().map(|plan| (plan.id, Outcome::Unknown)));
-                self.outcomes.settle(outcomes);
-                drop(pen);
-                let pen = self.reopen(why);
-                let truth = if pen.progress.batch >= wanted {
-                    Outcome::Committed(SmallVec::new())
-                } else {
-                    Outcome::NotWritten
-                };
-                report(plans, outcomes, &truth);
-                self.outcomes.settle(outcomes);
-                self.probe(pen)
-            }
-        }
+    /// Says that nothing can be written, then what that means for `failed` and what is queued.
+    fn halt(&self, why: SqliteError, failed: Vec<Plan>, outcome: &Outcome, outcomes: &dyn Outcomes) -> End {
+        let why = StoreError::from(why);
+        outcomes.halted(&why);
+        let StoreError::Sqlite(why) = why;
+        let mut batch: Vec<_> = failed.iter().map(|plan| (plan.id, outcome.clone())).collect();
+        report(&mut self.queue.halt(), &Outcome::NotWritten, &mut batch);
+        outcomes.settle(&mut batch);
+        End::Failed(why, if matches!(outcome, Outcome::Unknown) { failed } else { Vec::new() })
     }
 
-    /// Tries with growing pauses until a write succeeds, or the store is to close.
-    fn probe(&self, mut pen: Pen) -> Pen {
-        let mut pause = FIRST_PAUSE;
-        let mut outcomes = Vec::new();
+    /// Tries until the file can be written again, and says what became of `doubtful`.
+    fn recover(
+        &self,
+        mut doubtful: Vec<Plan>,
+        outcomes: &dyn Outcomes,
+        backoff: &mut Backoff,
+    ) -> Result<Connection, SqliteError> {
         loop {
-            if self.queue.closes_within(pause) {
-                return pen;
-            }
-            // Who came meanwhile is told at once.
-            let mut late = mem::take(&mut self.queue.state.lock().plans);
-            report(&mut late, &mut outcomes, &Outcome::NotWritten);
-            self.outcomes.settle(&mut outcomes);
-            match pen.commit(&[], self.history_rows) {
-                Ok(()) => {
-                    self.outcomes.resumed();
-                    return pen;
-                }
-                Err(Failure::NotWritten(error)) => tracing::debug!(%error, "the store still cannot be written"),
-                Err(Failure::Unknown(error)) => {
-                    drop(pen);
-                    pen = self.reopen(sqlite_error("sync", &self.path)(error));
-                }
-            }
-            pause = (pause * 2).min(LAST_PAUSE);
-        }
-    }
-
-    /// Opens the file anew, however long that takes: what is on it is the truth.
-    fn reopen(&self, why: StoreError) -> Pen {
-        // The last connection to go takes the state of the failed write with it.
-        *self.reader.lock() = None;
-        let mut pause = FIRST_PAUSE;
-        let mut why = why;
-        loop {
-            let opened = format::open(&self.path)
-                .and_then(|connection| Pen::new(connection).map_err(|error| sqlite_error("read", &self.path)(error)));
-            match opened {
-                Ok(pen) => return pen,
-                Err(error) => {
-                    if error.to_string() != why.to_string() {
-                        tracing::error!(error = text::chain(&error), "the store cannot be opened again, trying on");
-                        why = error;
+            let closing = !self.queue.pause(backoff.next());
+            match self.reopen(&doubtful) {
+                Ok((connection, written)) => {
+                    let outcome = if written { Outcome::Committed(SmallVec::new()) } else { Outcome::NotWritten };
+                    let mut batch = Vec::new();
+                    report(&mut doubtful, &outcome, &mut batch);
+                    if !batch.is_empty() {
+                        outcomes.settle(&mut batch);
                     }
-                    std::thread::sleep(pause);
-                    pause = (pause * 2).min(LAST_PAUSE);
+                    self.queue.resume();
+                    outcomes.resumed();
+                    return Ok(connection);
                 }
+                Err(why) if closing => return Err(why),
+                Err(why) => tracing::debug!(error = %why, "the store still cannot be written"),
             }
         }
     }
-}
 
-fn report(plans: &mut Vec<Plan>, outcomes: &mut Vec<(PlanId, Outcome)>, outcome: &Outcome) {
-    outcomes.extend(plans.drain(..).map(|plan| (plan.id, outcome.clone())));
-}
-
-impl Pen {
-    fn new(connection: Connection) -> rusqlite::Result<Self> {
-        let progress = batch::read_progress(&connection)?;
-        let count: i64 = connection.query_row("SELECT count(*) FROM history", [], |row| row.get(0))?;
-        Ok(Self { connection, progress, history_count: count.unsigned_abs() })
+    /// Opens the file anew, makes sure that it can be written, and looks whether `doubtful` is in
+    /// it.
+    fn reopen(&self, doubtful: &[Plan]) -> Result<(Connection, bool), SqliteError> {
+        let named = |error| SqliteError::sqlite("write to", &self.path)(error);
+        let connection = format::connect(&self.path, Access::Write)?;
+        self.disturbance.at(Moment::Reopen, &connection).map_err(named)?;
+        let mut written = false;
+        if !doubtful.is_empty() {
+            // What a failed sync left in the log may be in the system's memory and not on the
+            // disk, and no later sync would say so. So what counts is written once more, into the
+            // file, and the log is cut off: then the file says for certain how it is.
+            empty_log(&connection).map_err(named)?;
+            written = truth::shows(&connection, doubtful).map_err(named)?;
+        }
+        Session::new(&connection, self.history_rows, &*self.disturbance)
+            .map_err(|error| error.in_file(&self.path))?
+            .probe()
+            .map_err(|failure| named(failure.into_error()))?;
+        Ok((connection, written))
     }
 
-    /// Commits `plans`, all or none.
-    fn commit(&mut self, plans: &[Plan], history_rows: u64) -> Result<(), Failure> {
-        let connection = &self.connection;
-        let run = |sql| connection.prepare_cached(sql).and_then(|mut statement| statement.execute([]));
-        run("BEGIN IMMEDIATE").map_err(Failure::NotWritten)?;
-        let (progress, history_count) =
-            batch::write(connection, plans, self.progress, self.history_count, history_rows).map_err(|error| {
-                roll_back(connection);
-                Failure::NotWritten(error)
-            })?;
-        run("COMMIT").map_err(|error| {
-            roll_back(connection);
-            // A full disk is met before the mark that makes a commit count is written.
-            match error.sqlite_error_code() {
-                Some(ErrorCode::DiskFull | ErrorCode::DatabaseBusy) => Failure::NotWritten(error),
-                _ => Failure::Unknown(error),
-            }
-        })?;
-        self.progress = progress;
-        self.history_count = history_count;
-        Ok(())
-    }
-
-    fn close(self, path: &Path) -> Result<(), StoreError> {
-        let carried = self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
-        let closed = self.connection.close().map_err(|(_, error)| error);
-        carried.and(closed).map_err(sqlite_error("close", path))
+    /// Moves the log into the file and closes it.
+    fn finish(&self, connection: Connection) -> Result<(), SqliteError> {
+        let named = |error| SqliteError::sqlite("close", &self.path)(error);
+        let emptied = match empty_log(&connection) {
+            // Someone reads: the log stays and is read at the next start.
+            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => Ok(()),
+            other => other,
+        };
+        let closed = connection.close().map_err(|(_, error)| error);
+        emptied.and(closed).map_err(named)
     }
 }
 
-/// Ends a transaction that failed; SQLite may have done so itself.
-fn roll_back(connection: &Connection) {
-    if !connection.is_autocommit()
-        && let Err(error) = connection.execute_batch("ROLLBACK")
-    {
-        tracing::error!(%error, "a failed transaction could not be rolled back");
+/// Moves all of the log into the file, makes that last, and cuts the log off.
+pub(super) fn empty_log(connection: &Connection) -> rusqlite::Result<()> {
+    let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy {
+        let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+        return Err(rusqlite::Error::SqliteFailure(busy, Some("the log is being read".to_owned())));
+    }
+    Ok(())
+}
+
+fn report(plans: &mut Vec<Plan>, outcome: &Outcome, batch: &mut Vec<(PlanId, Outcome)>) {
+    batch.extend(plans.drain(..).map(|plan| (plan.id, outcome.clone())));
+}
+
+impl Backoff {
+    fn next(&mut self) -> Duration {
+        let pause = self.0;
+        self.0 = (2 * pause).min(LONGEST_PAUSE);
+        pause
+    }
+}
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
     }
 }
