@@ -29,10 +29,7 @@ pub fn metric(metric: &Metric) -> String {
     out
 }
 
-fn object<'a, V: 'a>(
-    entries: impl Iterator<Item = (&'a str, &'a V)>,
-    push_value: impl Fn(&mut String, &V),
-) -> String {
+fn object<'a, V: 'a>(entries: impl Iterator<Item = (&'a str, &'a V)>, push_value: impl Fn(&mut String, &V)) -> String {
     let mut out = String::from("{");
     for (key, value) in entries {
         if out.len() > 1 {

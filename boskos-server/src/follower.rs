@@ -7,6 +7,7 @@ use std::{
 };
 
 use boskos_core::config::Config;
+use boskos_runtime::text;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::{sync::mpsc, time::sleep};
 
@@ -56,11 +57,11 @@ impl Follower {
         let config = match self.read_settled().await {
             Ok(config) => config,
             Err(error) => {
-                tracing::error!(%error, "the config stays as it was");
+                tracing::error!(error = text::chain(&error), "the config stays as it was");
                 return true;
             }
         };
-        match sync::apply(&self.steward, &config).await {
+        match sync::apply(self.steward.clone(), config).await {
             Ok(found) => {
                 log_applied(&self.path, &found);
                 true

@@ -171,7 +171,8 @@ impl RanchGauges {
     ///
     /// If something of the same name is registered already.
     pub fn register(registry: &Registry, steward: Arc<Steward>) -> Result<(), prometheus::Error> {
-        let resources = IntGaugeVec::new(Opts::new("boskos_resources", "Resources by type and state."), &["type", "state"])?;
+        let resources =
+            IntGaugeVec::new(Opts::new("boskos_resources", "Resources by type and state."), &["type", "state"])?;
         let waiting = IntGaugeVec::new(
             Opts::new("boskos_queue", "Queue places, and calls parked at them until they are granted."),
             &["kind"],

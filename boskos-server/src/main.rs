@@ -4,12 +4,12 @@ use std::{path::Path, process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use boskos_core::ranch::Limits as RanchLimits;
-use boskos_runtime::{exit, flags, listen, log, signal,};
+use boskos_runtime::{exit, flags, listen, log, signal, stdout};
 use boskos_server::{
     args::{Args, Serve, Storage, Verb},
     http::Limits as HttpLimits,
     server::{self, Options, Ports},
-    store::{MemoryStore, Store},
+    store::{MemoryStore, SqliteOptions, SqliteStore, Store, sqlite},
 };
 
 #[global_allocator]
@@ -33,7 +33,9 @@ async fn serve(flags: Serve) -> anyhow::Result<ExitCode> {
     flags.check()?;
     let storage = flags.store()?;
     if flags.enable_leader_election {
-        tracing::warn!("--enable-leader-election has no effect: this store has one server only, and a lock against a second");
+        tracing::warn!(
+            "--enable-leader-election has no effect: this store has one server only, and a lock against a second"
+        );
     }
     let shutdown = signal::install().context("cannot install signal handlers")?;
     let mut hangups = signal::hangups().context("cannot install signal handlers")?;
@@ -44,8 +46,8 @@ async fn serve(flags: Serve) -> anyhow::Result<ExitCode> {
         health: listen::bind(address, flags.listen.health_port, "health-port")?,
         metrics: listen::bind(address, flags.listen.metrics_port, "metrics-port")?,
     };
-    let data_dir = (storage == Storage::Sqlite)
-        .then(|| flags.data_dir.clone().unwrap_or_else(|| DEFAULT_DATA_DIR.into()));
+    let data_dir =
+        (storage == Storage::Sqlite).then(|| flags.data_dir.clone().unwrap_or_else(|| DEFAULT_DATA_DIR.into()));
     let store: Arc<dyn Store> = match &data_dir {
         Some(dir) => open_sqlite(dir, &flags)?,
         None => {
@@ -59,7 +61,7 @@ async fn serve(flags: Serve) -> anyhow::Result<ExitCode> {
         max_wait: flags.max_wait.to_std_or_zero(),
         ranch: RanchLimits {
             request_ttl: flags.request_ttl.to_std_or_zero(),
-            parked: flags.max_parked.min(http.connections),
+            parked: max_parked(&flags, &http),
             ..RanchLimits::default()
         },
         http,
@@ -95,5 +97,46 @@ fn http_limits(flags: &Serve) -> HttpLimits {
     limits
 }
 
-fn open_sqlite(_dir: &Path, _flags: &Serve) -> anyhow::Result<Arc<dyn Store>> { Ok(Arc::new(MemoryStore::default())) }
-fn work_on_store(_verb: &Verb) -> anyhow::Result<()> { Ok(()) }
+/// As many waiting calls as the flags say, but never so many that a release finds no connection.
+fn max_parked(flags: &Serve, http: &HttpLimits) -> usize {
+    let room = http.connections - http.connections / 4;
+    if room < flags.max_parked {
+        tracing::warn!(
+            parked = room,
+            "fewer waiting calls than --max-parked says: a quarter of the connections is kept free"
+        );
+    }
+    flags.max_parked.min(room)
+}
+
+fn open_sqlite(dir: &Path, flags: &Serve) -> anyhow::Result<Arc<dyn Store>> {
+    let options =
+        SqliteOptions { dir: dir.to_owned(), must_exist: flags.data_must_exist, history_rows: flags.history_rows };
+    let opened = SqliteStore::open(options)?;
+    if opened.created {
+        let path = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+        tracing::warn!(
+            data_dir = %path.display(),
+            "this is a new store: every resource starts in its config's state (--data-must-exist makes that fatal)"
+        );
+    }
+    Ok(Arc::new(opened.store))
+}
+
+fn work_on_store(verb: &Verb) -> anyhow::Result<()> {
+    match verb {
+        Verb::CheckStore { data_dir } => {
+            let report = sqlite::check_store(data_dir)?;
+            stdout::print_line(&report.to_string())?;
+        }
+        Verb::Backup { data_dir, to } => {
+            sqlite::backup(data_dir, to)?;
+            stdout::print_line(&format!("backed up {} to {}", data_dir.display(), to.display()))?;
+        }
+        Verb::Restore { data_dir, from } => {
+            sqlite::restore(from, data_dir)?;
+            stdout::print_line(&format!("restored {} from {}", data_dir.display(), from.display()))?;
+        }
+    }
+    Ok(())
+}

@@ -13,7 +13,7 @@ use boskos_core::{
     config::Config,
     ranch::{
         Limits as RanchLimits, Loader,
-        plan::{LifecycleRecord, PlaceRecord, Sequence, Stored},
+        plan::{LifecycleRecord, PlaceNumber, PlaceRecord, Sequence, Stored},
     },
 };
 use boskos_runtime::health::{self, Readiness};
@@ -116,16 +116,14 @@ pub struct Running {
 pub async fn start(options: Options, store: Arc<dyn Store>, ports: Ports) -> Result<Running, StartError> {
     let readiness = Readiness::not_ready("the config and the store are being read");
     let mut background = JoinSet::new();
-    let (http, health, metrics) =
-        (ports.http.local_addr()?, ports.health.local_addr()?, ports.metrics.local_addr()?);
+    let (http, health, metrics) = (ports.http.local_addr()?, ports.health.local_addr()?, ports.metrics.local_addr()?);
     background.spawn(health::serve(ports.health, readiness.clone(), std::future::pending()));
 
     let (steward, config) = load(&options, store.clone()).await?;
     store.start(Arc::new(steward.clone()));
     background.spawn(steward.clone().drive());
-    let found = sync::apply(&steward, &config).await?;
+    let found = sync::apply(steward.clone(), config).await?;
     log_applied(&options.config, &found);
-    drop(config);
 
     let registry = boskos_runtime::metrics::registry()?;
     let instruments = Instruments::register(&registry)?;
@@ -268,5 +266,9 @@ impl LoadSink for Sink {
 
     fn sequence(&mut self, last: Sequence) {
         self.0.sequence(last);
+    }
+
+    fn place_number(&mut self, last: PlaceNumber) {
+        self.0.place_number(last);
     }
 }

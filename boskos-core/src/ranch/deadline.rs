@@ -20,7 +20,8 @@ impl Ranch {
     /// When [`Self::work`] is to be called next.
     #[must_use]
     pub fn next_wake(&self) -> Wake {
-        let chores = !self.resets.is_empty() || !self.doomed.is_empty() || !self.upkeep.is_empty();
+        let keeps = !self.upkeep.is_empty() && !self.syncing;
+        let chores = !self.resets.is_empty() || keeps;
         let mono = [self.places.first_deadline(), self.watches.first_deadline(), self.owed_at];
         Wake {
             at_once: chores && !self.halted,

@@ -3,3 +3,5 @@
 mod config;
 mod config_forms;
 mod config_scalars;
+mod model;
+mod ranch;

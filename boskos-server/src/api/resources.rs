@@ -107,9 +107,8 @@ impl Listing {
             return None;
         }
         self.page.clear();
-        let last = self
-            .steward
-            .with_ranch(|ranch| ranch.read_snapshot(self.snapshot, &self.filter, PAGE, &mut self.page));
+        let last =
+            self.steward.with_ranch(|ranch| ranch.read_snapshot(self.snapshot, &self.filter, PAGE, &mut self.page));
         let mut out = String::with_capacity(self.page.len() * 200 + 2);
         for resource in self.page.drain(..).take(self.left) {
             self.left -= 1;

@@ -10,10 +10,8 @@ pub(super) fn answer(app: &App) -> Reply {
     for r#type in types {
         // One look per type: with many owners each takes its time.
         let metric = app.steward.read(|ranch, _| ranch.metric(r#type.as_str()));
-        let metric = metric.unwrap_or_else(|| boskos_core::ranch::Metric {
-            r#type: r#type.as_str().to_owned(),
-            ..Default::default()
-        });
+        let metric = metric
+            .unwrap_or_else(|| boskos_core::ranch::Metric { r#type: r#type.as_str().to_owned(), ..Default::default() });
         if out.len() > 1 {
             out.push(',');
         }

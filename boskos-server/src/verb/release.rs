@@ -15,8 +15,7 @@ pub(crate) async fn answer(app: &App, query: &str) -> Reply {
             "Name: {name}, dest: {dest}, owner: {owner}, all of them must be set in the request."
         ));
     }
-    let command =
-        Release { name: ResourceName::from(&*name), dest: State::from(&*dest), owner: Owner::from(&*owner) };
+    let command = Release { name: ResourceName::from(&*name), dest: State::from(&*dest), owner: Owner::from(&*owner) };
     match app.steward.call(Command::Release(command)).await.open().0 {
         Answered::Done => Reply::empty(),
         Answered::Refused(refusal) => refused(&format!("Done failed: {name} - {dest} (from {owner})"), &refusal),

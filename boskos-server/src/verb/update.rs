@@ -27,12 +27,8 @@ pub(crate) async fn answer(app: &App, query: &str, body: RequestBody) -> Reply {
         Ok(patch) => patch,
         Err(error) => return bad_request(format!("the body must be a JSON object of string to string: {error}")),
     };
-    let command = Update {
-        name: ResourceName::from(&*name),
-        owner: Owner::from(&*owner),
-        state: State::from(&*state),
-        patch,
-    };
+    let command =
+        Update { name: ResourceName::from(&*name), owner: Owner::from(&*owner), state: State::from(&*state), patch };
     match app.steward.call(Command::Update(command)).await.open().0 {
         Answered::Done => Reply::empty(),
         Answered::Refused(refusal) => refused(&format!("Update failed: {name} - {state} ({owner})"), &refusal),

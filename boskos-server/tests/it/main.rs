@@ -1,6 +1,6 @@
 //! A whole server from outside: real sockets, real files, real processes.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod contract_answers;
 mod contract_queue;
@@ -8,3 +8,10 @@ mod contract_requests;
 mod contract_verbs;
 mod contract_waiting;
 mod harness;
+mod http_deadlines;
+mod http_delivery;
+mod http_hang_ups;
+mod http_limits;
+mod http_replies;
+mod http_server;
+mod http_support;

@@ -1,0 +1,19 @@
+//! The ranch against a naive model of it, and against rules that hold whatever happens.
+//!
+//! `BOSKOS_SEED` sets the first seed, `BOSKOS_SEQUENCES` the number of sequences; each sequence
+//! has its own seed, and a failure names it and prints the shortest sequence found.
+
+mod dice;
+mod exact;
+mod hunt;
+mod scene;
+mod shelf;
+mod tally;
+
+use self::hunt::hunt;
+
+#[test]
+fn ranch_does_what_the_model_does_when_nothing_is_in_flight() {
+    let tally = hunt("exact", 3_000, 120, exact::play);
+    tally.assert_each(exact::EXPECTED, 100);
+}
