@@ -16,7 +16,7 @@ use boskos_core::ranch::Limits as RanchLimits;
 use boskos_server::{
     http::Limits as HttpLimits,
     server::{self, Options, Ports, Running, StartError},
-    store::{MemoryStore, Store},
+    store::{MemoryStore, SqliteOptions, SqliteStore, Store},
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -28,13 +28,15 @@ use self::client::{Client, Response};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The stores that every server test passes on.
-const STORES: &[StoreKind] = &[StoreKind::Memory];
+const STORES: &[StoreKind] = &[StoreKind::Memory, StoreKind::Sqlite];
 
 /// A kind of store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StoreKind {
     /// In memory.
     Memory,
+    /// In a folder.
+    Sqlite,
 }
 
 /// A server in this process, with a folder of its own.
@@ -80,9 +82,13 @@ pub(crate) fn shipped_config(name: &str) -> String {
 // === impl StoreKind ===
 
 impl StoreKind {
-    fn open(self, _dir: &Path) -> Arc<dyn Store> {
+    fn open(self, dir: &Path) -> Arc<dyn Store> {
         match self {
             Self::Memory => Arc::new(MemoryStore::default()),
+            Self::Sqlite => {
+                let options = SqliteOptions { dir: dir.to_owned(), must_exist: false, history_rows: 1_000_000 };
+                Arc::new(SqliteStore::open(options).unwrap().store)
+            }
         }
     }
 
@@ -90,6 +96,7 @@ impl StoreKind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
+            Self::Sqlite => "sqlite",
         }
     }
 }

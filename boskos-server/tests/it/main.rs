@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod contract_answers;
+mod contract_queue;
 mod contract_requests;
+mod contract_verbs;
+mod contract_waiting;
 mod harness;
 mod http_deadlines;
 mod http_delivery;
