@@ -49,7 +49,8 @@ impl<'a> Comparison<'a> {
                 match name.cmp(&view.name) {
                     Ordering::Less => changes.push(list(name, r#type, state)),
                     Ordering::Equal => {
-                        if !view.listed || view.r#type != *r#type || view.to_be_deleted {
+                        let otherwise = view.remade_in.as_ref().is_some_and(|due| due != state);
+                        if !view.listed || view.r#type != *r#type || otherwise || view.to_be_deleted {
                             changes.push(list(name, r#type, state));
                         }
                     }

@@ -32,6 +32,7 @@ mod undo;
 mod update;
 mod upkeep;
 mod view;
+mod waiting;
 mod watch;
 
 use std::{
@@ -43,16 +44,17 @@ use std::{
 use hashbrown::{HashMap, HashSet};
 
 use self::{
-    command::{CallId, Command, Effects, Receipt, Refusal, Reply},
+    command::{CallId, Command, Effects, Refusal, Reply},
     flight::Flight,
     inventory::Inventory,
     kind::KindKey,
     place::Places,
     plan::{PlanId, ResourceKey, Sequence},
     reset::Gather,
-    settle::Waiting,
     snapshot::Snapshots,
     sync::Fate,
+    undo::Owed,
+    waiting::Waiting,
     watch::Watches,
 };
 pub use self::{
@@ -99,14 +101,12 @@ pub struct Ranch {
     resets: VecDeque<CallId>,
     /// What is to become of resources as soon as nobody owns them.
     fates: HashMap<ResourceKey, Fate>,
-    /// Settled resources whose fate can be carried out.
-    doomed: VecDeque<ResourceKey>,
     /// Dynamic types to be looked at.
     upkeep: BTreeSet<KindKey>,
     watches: Watches,
     snapshots: Snapshots,
-    /// Grants to be taken back once the store is there again.
-    owed_undos: Vec<Receipt>,
+    /// To be written once the store is there again.
+    owed: Vec<Owed>,
     /// When that is tried again by itself.
     owed_at: Option<MonoTime>,
     /// States with totals of their own beside the known ones.
@@ -176,13 +176,11 @@ impl Ranch {
     /// The store can be written again.
     pub fn resume(&mut self, now: Now) {
         self.halted = false;
-        for receipt in std::mem::take(&mut self.owed_undos) {
-            self.undo(receipt, now);
-        }
+        self.pay_owed(now);
+        self.carry_out_fates(now);
         self.serve_all_queues(now);
         let dynamic = self.inventory.kinds().filter(|(_, kind)| kind.lifecycle.is_some()).map(|(key, _)| key);
         self.upkeep.extend(dynamic);
-        self.doomed.extend(self.fates.keys());
     }
 
     /// Whether the store is taken to be out of reach.
@@ -200,9 +198,8 @@ impl Ranch {
             self.abandon_resets();
             return budget == 0;
         }
-        self.pay_owed_undos(now);
+        self.pay_owed_if_due(now);
         self.continue_resets(now, &mut budget);
-        self.carry_out_fates(now, &mut budget);
         self.expire_resources(now, &mut budget);
         self.keep_up(now, &mut budget);
         budget == 0

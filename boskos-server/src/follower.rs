@@ -61,7 +61,7 @@ impl Follower {
                 return true;
             }
         };
-        match sync::apply(&self.steward, &config).await {
+        match sync::apply(self.steward.clone(), config).await {
             Ok(found) => {
                 log_applied(&self.path, &found);
                 true

@@ -61,7 +61,7 @@ async fn serve(flags: Serve) -> anyhow::Result<ExitCode> {
         max_wait: flags.max_wait.to_std_or_zero(),
         ranch: RanchLimits {
             request_ttl: flags.request_ttl.to_std_or_zero(),
-            parked: flags.max_parked.min(http.connections),
+            parked: max_parked(&flags, &http),
             ..RanchLimits::default()
         },
         http,
@@ -95,6 +95,18 @@ fn http_limits(flags: &Serve) -> HttpLimits {
         );
     }
     limits
+}
+
+/// As many waiting calls as the flags say, but never so many that a release finds no connection.
+fn max_parked(flags: &Serve, http: &HttpLimits) -> usize {
+    let room = http.connections - http.connections / 4;
+    if room < flags.max_parked {
+        tracing::warn!(
+            parked = room,
+            "fewer waiting calls than --max-parked says: a quarter of the connections is kept free"
+        );
+    }
+    flags.max_parked.min(room)
 }
 
 fn open_sqlite(dir: &Path, flags: &Serve) -> anyhow::Result<Arc<dyn Store>> {

@@ -122,9 +122,8 @@ pub async fn start(options: Options, store: Arc<dyn Store>, ports: Ports) -> Res
     let (steward, config) = load(&options, store.clone()).await?;
     store.start(Arc::new(steward.clone()));
     background.spawn(steward.clone().drive());
-    let found = sync::apply(&steward, &config).await?;
+    let found = sync::apply(steward.clone(), config).await?;
     log_applied(&options.config, &found);
-    drop(config);
 
     let registry = boskos_runtime::metrics::registry()?;
     let instruments = Instruments::register(&registry)?;

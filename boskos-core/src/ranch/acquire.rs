@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{
     Ranch,
-    command::{Acquire, CallId, Refusal},
+    command::{Acquire, CallId, Command, Refusal},
     flight::{Age, Grant, Purpose, Role},
     kind::KindKey,
     place::Parked,
@@ -34,18 +34,19 @@ impl Ranch {
         match self.standing(pool, acquire.request_id.as_deref()) {
             Standing::Granting(number) => self.follow(number, call, acquire),
             Standing::In(number, rank) if rank <= self.inventory.pool(pool).unowned.len() => {
-                self.replace_parked(number, now);
+                self.unpark_refused(number, now);
                 let until = until(&acquire, now);
                 let parked = Parked { call, owner: acquire.owner, dest: acquire.dest, until, mark: None };
                 self.grant_to_place(number, parked, now);
             }
             Standing::New(rank) if rank <= self.inventory.pool(pool).unowned.len() => {
                 let until = until(&acquire, now);
-                let grant = Grant { call, place: None, asked: now.mono, until, from: acquire.state };
+                let request_id = acquire.request_id;
+                let grant = Grant { call, place: None, request_id, asked: now.mono, until, from: acquire.state };
                 self.grant(self.oldest(pool), acquire.owner, acquire.dest, grant, now);
             }
             Standing::In(number, _) => {
-                self.replace_parked(number, now);
+                self.unpark_refused(number, now);
                 self.places.refresh(number, now.mono.saturating_add(self.limits.request_ttl));
                 self.wait_or_refuse(number, call, acquire, now);
             }
@@ -68,7 +69,7 @@ impl Ranch {
     /// A first call that could not be granted as things are.
     fn acquire_new(&mut self, kind: KindKey, pool: PoolKey, rank: usize, call: CallId, acquire: Acquire, now: Now) {
         let lasts = acquire.request_id.is_some() || acquire.wait > Duration::ZERO;
-        let room = lasts && self.inventory.kind(kind).room() > 0;
+        let room = lasts && self.inventory.kind(kind).room(self.syncing) > 0;
         if room {
             let lifecycle =
                 &self.inventory.kind(kind).lifecycle.as_ref().expect("only dynamic types have room").lifecycle;
@@ -90,27 +91,27 @@ impl Ranch {
     /// Parks the call at its place while it is to wait, or while something in flight could still
     /// serve it; refuses it otherwise.
     fn wait_or_refuse(&mut self, number: PlaceNumber, call: CallId, acquire: Acquire, now: Now) {
-        let place = self.places.get(number).expect("the caller looked it up or made it");
-        let pool_key = place.pool;
         let waits = acquire.wait > Duration::ZERO && self.places.parked_len() < self.limits.parked;
         let until = waits.then(|| now.mono.saturating_add(acquire.wait));
-        let pool = self.inventory.pool_mut(pool_key);
-        let mark = pool.candidates.last().copied();
-        if until.is_none() && mark.is_none() {
-            if place.request_id.is_none() {
-                self.end_place(number, false, now);
-            }
-            return self.refuse(call, Refusal::NoneAvailable(acquire.r#type.as_str().to_owned()));
-        }
-        if let Some(mark) = mark {
-            pool.seekers.push_back((mark, number));
-        }
-        self.places.park(number, Parked { call, owner: acquire.owner, dest: acquire.dest, until, mark });
+        self.places.park(number, Parked { call, owner: acquire.owner, dest: acquire.dest, until, mark: None });
+        self.seek_or_refuse(number, now);
     }
 
-    /// A call that is parked at a place whose id calls again gets the ordinary refusal.
-    fn replace_parked(&mut self, number: PlaceNumber, now: Now) {
-        self.unpark_refused(number, now);
+    /// Lets a parked call that is not to wait seek among what is in flight, or refuses it if
+    /// nothing there could serve it.
+    pub(super) fn seek_or_refuse(&mut self, number: PlaceNumber, now: Now) {
+        let Some(place) = self.places.get(number) else { return };
+        if place.parked.as_ref().is_none_or(|parked| parked.until.is_some()) {
+            return;
+        }
+        let pool = self.inventory.pool_mut(place.pool);
+        match pool.candidates.last().copied() {
+            Some(mark) => {
+                pool.seekers.push_back((mark, number));
+                self.places.set_mark(number, mark);
+            }
+            None => self.unpark_refused(number, now),
+        }
     }
 
     /// A call whose id is being granted to an earlier call: judged when that is settled.
@@ -118,6 +119,13 @@ impl Ranch {
         let place = self.places.granting_mut(number).expect("an id without rank has its grant in flight");
         if let Some((before, acquire)) = place.follower.replace((call, acquire)) {
             self.refuse(before, Refusal::NoneAvailable(acquire.r#type.as_str().to_owned()));
+        }
+    }
+
+    /// Judges a call that came while its id was being granted to another one.
+    pub(super) fn judge_follower(&mut self, follower: Option<(CallId, Acquire)>, now: Now) {
+        if let Some((call, acquire)) = follower {
+            self.decide(call, Command::Acquire(acquire), now);
         }
     }
 
@@ -133,7 +141,7 @@ impl Ranch {
         let key = self.oldest(pool);
         self.inventory.pool_mut(pool).line.leave(number);
         self.places.begin_grant(number);
-        let grant = Grant { call: to.call, place: Some(number), asked, until: to.until, from };
+        let grant = Grant { call: to.call, place: Some(number), request_id: None, asked, until: to.until, from };
         self.grant(key, to.owner, to.dest, grant, now);
     }
 
@@ -159,7 +167,8 @@ impl Ranch {
         resource.owner = Some(acquire.owner);
         let mut draft = self.draft();
         self.draft_create(&mut draft, Record::new(resource), false, now);
-        let grant = Grant { call, place: None, asked: now.mono, until, from: acquire.state };
+        let request_id = acquire.request_id;
+        let grant = Grant { call, place: None, request_id, asked: now.mono, until, from: acquire.state };
         self.launch(draft, Purpose::Grant(grant));
     }
 
@@ -188,7 +197,7 @@ impl Ranch {
     }
 
     /// Grants to a place if a call is parked there; whether it did.
-    fn serve(&mut self, number: PlaceNumber, now: Now) -> bool {
+    pub(super) fn serve(&mut self, number: PlaceNumber, now: Now) -> bool {
         let Some(parked) = self.places.get(number).and_then(|place| place.parked.clone()) else { return false };
         self.grant_to_place(number, parked, now);
         true

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use smallvec::SmallVec;
 
-use super::plan::{PlaceNumber, Plan, Record, ResourceKey, Sequence};
+use super::plan::{PlaceNumber, PlaceRecord, Plan, Record, ResourceKey, Sequence};
 use crate::{
-    Lifecycle, Owner, Resource, ResourceName, ResourceType, State, WallTime, duration::GoDuration,
+    Lifecycle, MonoTime, Owner, Resource, ResourceName, ResourceType, State, WallTime, duration::GoDuration,
     user_data::UserDataPatch,
 };
 
@@ -198,6 +198,9 @@ pub(super) struct VacatedPlace {
     pub(super) state: State,
     pub(super) request_id: String,
     pub(super) joined: WallTime,
+    /// When the wait began, as far as this process knows, and how long it had lasted before.
+    pub(super) asked: MonoTime,
+    pub(super) carried: Duration,
 }
 
 /// Why something was not done.
@@ -251,6 +254,20 @@ impl Receipt {
     /// Takes the receipt out and leaves one that undoes nothing.
     pub fn take(&mut self) -> Self {
         Self { granted: std::mem::take(&mut self.granted), place: self.place.take() }
+    }
+}
+
+// === impl VacatedPlace ===
+
+impl VacatedPlace {
+    pub(super) fn record(&self) -> PlaceRecord {
+        PlaceRecord {
+            number: self.number,
+            r#type: self.r#type.clone(),
+            state: self.state.clone(),
+            request_id: self.request_id.clone(),
+            joined: self.joined,
+        }
     }
 }
 

@@ -21,7 +21,7 @@ impl Ranch {
     #[must_use]
     pub fn next_wake(&self) -> Wake {
         let keeps = !self.upkeep.is_empty() && !self.syncing;
-        let chores = !self.resets.is_empty() || !self.doomed.is_empty() || keeps;
+        let chores = !self.resets.is_empty() || keeps;
         let mono = [self.places.first_deadline(), self.watches.first_deadline(), self.owed_at];
         Wake {
             at_once: chores && !self.halted,

@@ -69,6 +69,8 @@ pub(super) enum Purpose {
     Join { place: PlaceNumber },
     /// Takes a grant back; again when it could not be written.
     Undo(Receipt),
+    /// Forgets a place that has ended; again when it could not be written.
+    Forget(PlaceNumber),
     /// Nobody waits for it.
     Upkeep,
 }
@@ -79,6 +81,8 @@ pub(super) struct Grant {
     pub(super) call: CallId,
     /// The place that it ends, if there was one.
     pub(super) place: Option<PlaceNumber>,
+    /// The id of a call that needed no place.
+    pub(super) request_id: Option<String>,
     /// When the caller first asked.
     pub(super) asked: MonoTime,
     /// When the wait that it asked for ends.
@@ -142,7 +146,9 @@ impl Ranch {
         }
         let slot = self.inventory.get(key);
         let (from, version, pool) = (&slot.record, slot.version, slot.pool);
-        to.leaving = stays_leaving(from, &to.resource.state);
+        if age == Age::Fresh {
+            to.leaving = stays_leaving(from, &to);
+        }
         let state_changes = from.resource.state != to.resource.state || from.resource.r#type != to.resource.r#type;
         let moves = state_changes || from.resource.owner != to.resource.owner;
         let counted = state_changes.then(|| self.counted_as(&to.resource.state));
@@ -247,9 +253,10 @@ fn transition(
     }
 }
 
-/// Whether a resource that goes to `state` is still on its way from `toBeDeleted` to `tombstone`.
-fn stays_leaving(from: &Record, state: &State) -> bool {
+/// Whether a resource is still on its way from `toBeDeleted` to `tombstone`.
+pub(super) fn stays_leaving(from: &Record, to: &Record) -> bool {
     let from_state = from.resource.state.as_str();
-    state.as_str() == state::CLEANING
+    to.resource.state.as_str() == state::CLEANING
+        && to.resource.r#type == from.resource.r#type
         && (from_state == state::TO_BE_DELETED || (from_state == state::CLEANING && from.leaving))
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Ranch,
-    flight::Role,
+    flight::{Role, stays_leaving},
     plan::{Foreign, Record, ResourceKey},
 };
 use crate::Now;
@@ -39,9 +39,9 @@ impl Ranch {
         let slot = self.inventory.get(key);
         self.snapshots.note(&slot.record.resource, true);
         let (old_pool, old_kind) = (slot.pool, slot.kind);
-        let leaving = slot.record.leaving;
-        let last_transition = slot.record.last_transition;
-        let record = Record { resource, sequence: self.next_sequence(), last_transition, leaving };
+        let before = slot.record.clone();
+        let mut record = Record { resource, sequence: self.next_sequence(), ..before.clone() };
+        record.leaving = stays_leaving(&before, &record);
         self.inventory.replace(key, record, foreign.version);
         self.look_after(old_kind);
         self.arrived_from_outside(key, now);

@@ -1,10 +1,14 @@
 //! What the ranch knows of one type.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use hashbrown::HashMap;
 
-use super::{plan::LifecycleRecord, pool::PoolKey};
+use super::{
+    command::{CallId, SyncChange},
+    plan::LifecycleRecord,
+    pool::PoolKey,
+};
 use crate::{Owner, Resource, ResourceType, State, state};
 
 /// Numbers types; good while the type exists.
@@ -18,6 +22,8 @@ pub(super) struct Kind {
     pub(super) lifecycle: Option<LifecycleRecord>,
     /// Whether a change of the lifecycle is in flight.
     pub(super) lifecycle_in_flight: bool,
+    /// What the config says that depends on that change.
+    pub(super) waiting_changes: VecDeque<(CallId, SyncChange)>,
     pub(super) pools: HashMap<State, PoolKey>,
     /// All resources.
     pub(super) count: u32,
@@ -35,7 +41,7 @@ pub(super) struct Kind {
     pub(super) phantoms: u32,
     /// Those among them that are members.
     pub(super) creating: u32,
-    /// Members being marked `toBeDeleted` because there are too many.
+    /// Members being marked `toBeDeleted`: too many, or expired.
     pub(super) departing: u32,
     /// How often resources came to each state, over the life of the store.
     pub(super) totals: BTreeMap<State, u64>,
@@ -66,6 +72,7 @@ impl Kind {
             r#type,
             lifecycle: None,
             lifecycle_in_flight: false,
+            waiting_changes: VecDeque::new(),
             pools: HashMap::new(),
             count: 0,
             owned: 0,
@@ -89,10 +96,12 @@ impl Kind {
         !self.exists() && !self.lifecycle_in_flight && self.pools.is_empty() && self.totals.is_empty()
     }
 
-    /// How many members may still be created on demand.
-    pub(super) fn room(&self) -> u32 {
+    /// How many members may still be created on demand. While a config is being applied, what
+    /// is listed may be about to become a member.
+    pub(super) fn room(&self, syncing: bool) -> u32 {
         let max = self.lifecycle.as_ref().map_or(0, |record| record.lifecycle.max_count);
-        max.saturating_sub(self.members + self.creating)
+        let there = if syncing { self.count + self.phantoms } else { self.members + self.creating };
+        max.saturating_sub(there)
     }
 
     pub(super) fn count_in(&mut self, resource: &Resource, listed: bool, leaving: bool) {

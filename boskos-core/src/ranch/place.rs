@@ -7,11 +7,11 @@ use hashbrown::HashMap;
 use super::{
     Ranch,
     command::{Acquire, CallId, Refusal, Reply, VacatedPlace},
-    flight::Purpose,
+    flight::{Change, Grant, Purpose},
     plan::{PlaceNumber, PlaceRecord, PlanId, Write},
     pool::PoolKey,
 };
-use crate::{MonoTime, Now, Owner, State, WallTime};
+use crate::{MonoTime, Now, Owner, Resource, State, WallTime};
 
 /// All places of all queues.
 #[derive(Debug, Default)]
@@ -40,6 +40,9 @@ pub(super) struct Place {
     pub(super) parked: Option<Parked>,
     /// A call of the same id that came while the grant was in flight.
     pub(super) follower: Option<(CallId, Acquire)>,
+    /// Whether the store does not keep it, since that could not be written while its grant was
+    /// in flight.
+    pub(super) lost: bool,
     /// The deadline that is set, no later than the one that counts.
     armed: Option<MonoTime>,
 }
@@ -141,6 +144,24 @@ impl Places {
         }
     }
 
+    /// Whether a place stands or is being granted.
+    pub(super) fn exists(&self, number: PlaceNumber) -> bool {
+        self.standing.contains_key(&number) || self.granting.contains_key(&number)
+    }
+
+    /// Drops a call that lined up behind the grant of its id.
+    pub(super) fn cancel_follower(&mut self, call: CallId) -> bool {
+        let is_it = |place: &&mut Place| place.follower.as_ref().is_some_and(|(of, _)| *of == call);
+        self.granting.values_mut().find(is_it).is_some_and(|place| place.follower.take().is_some())
+    }
+
+    /// The call parked at a place waits for candidates up to `mark`.
+    pub(super) fn set_mark(&mut self, number: PlaceNumber, mark: PlanId) {
+        if let Some(parked) = self.standing.get_mut(&number).and_then(|place| place.parked.as_mut()) {
+            parked.mark = Some(mark);
+        }
+    }
+
     pub(super) fn clear_mark(&mut self, number: PlaceNumber, mark: PlanId) -> Option<&Parked> {
         let parked = self.standing.get_mut(&number)?.parked.as_mut()?;
         if parked.mark != Some(mark) {
@@ -175,7 +196,8 @@ impl Places {
             self.deadlines.pop_first();
             let place = self.standing.get_mut(&number).expect("deadlines go with their places");
             place.armed = None;
-            if place.deadline().is_some_and(|deadline| deadline <= now) {
+            // One that has moved is due in its new turn.
+            if place.deadline() == Some(at) {
                 return Some(number);
             }
             self.arm(number);
@@ -228,6 +250,7 @@ impl Ranch {
             expires: now.mono.saturating_add(self.limits.request_ttl),
             parked: None,
             follower: None,
+            lost: false,
             armed: None,
         };
         self.stand(number, place);
@@ -270,9 +293,7 @@ impl Ranch {
         if let Some(id) = &place.request_id {
             pool.ids.remove(id);
             if forget {
-                let mut draft = self.draft();
-                draft.write(Write::DeletePlace(number));
-                self.launch(draft, Purpose::Upkeep);
+                self.forget_place(number);
             }
         }
         self.serve_next(place.pool, now);
@@ -305,7 +326,7 @@ impl Ranch {
     pub fn cancel(&mut self, call: CallId, now: Now) {
         if let Some(number) = self.places.of_call(call) {
             self.unpark(number, now);
-        } else if !self.watches.cancel(call) {
+        } else if !self.watches.cancel(call) && !self.places.cancel_follower(call) {
             self.cancel_waiting(call);
         }
     }
@@ -324,48 +345,118 @@ impl Ranch {
         }
     }
 
+    /// Puts a place back whose grant failed, unless it was there for that call only; the call
+    /// that lined up behind.
+    pub(super) fn stand_again(&mut self, number: PlaceNumber, now: Now) -> Option<(CallId, Acquire)> {
+        let mut place = self.places.take_granting(number).expect("a place stays while its grant is in flight");
+        let follower = place.follower.take();
+        match &place.request_id {
+            Some(id) if place.lost => drop(self.inventory.pool_mut(place.pool).ids.remove(id)),
+            Some(_) => {
+                place.expires = now.mono.saturating_add(self.limits.request_ttl);
+                self.stand(number, place);
+            }
+            None => {}
+        }
+        follower
+    }
+
+    /// Puts a place back whose grant met a conflict, with its call parked as it was, unless
+    /// another one of its id has lined up behind: that one is yielded.
+    pub(super) fn stand_again_parked(
+        &mut self,
+        number: PlaceNumber,
+        grant: &Grant,
+        changes: &[Change],
+        now: Now,
+    ) -> Option<(CallId, Acquire)> {
+        let mut place = self.places.take_granting(number).expect("a place stays while its grant is in flight");
+        let follower = place.follower.take();
+        if place.lost {
+            self.refuse(grant.call, Refusal::Unavailable);
+            let id = place.request_id.as_ref().expect("only places with an id are kept");
+            self.inventory.pool_mut(place.pool).ids.remove(id);
+            return follower;
+        }
+        place.expires = now.mono.saturating_add(self.limits.request_ttl);
+        let pool = place.pool;
+        self.stand(number, place);
+        let record = changes.first().and_then(|change| change.to.as_ref()).expect("a grant puts one resource");
+        let Resource { owner, state: dest, .. } = record.resource.clone();
+        let owner = owner.expect("a grant has an owner");
+        self.places.park(number, Parked { call: grant.call, owner, dest, until: grant.until, mark: None });
+        if follower.is_some() {
+            self.unpark_refused(number, now);
+        } else if !self.halted {
+            let pool = self.inventory.pool(pool);
+            if pool.line.rank(number).is_some_and(|rank| rank <= pool.unowned.len()) {
+                self.serve(number, now);
+            }
+        }
+        follower
+    }
+
+    /// A place that was joined could not be written.
+    pub(super) fn join_failed(&mut self, number: PlaceNumber, now: Now) {
+        if let Some(place) = self.places.granting_mut(number) {
+            place.lost = true;
+            return;
+        }
+        if let Some(parked) = self.places.unpark(number) {
+            self.refuse(parked.call, Refusal::Unavailable);
+        }
+        self.end_place(number, false, now);
+    }
+
     /// What an undo of a grant needs to open the place again.
     pub(super) fn vacated(&self, number: PlaceNumber, place: &Place) -> Option<Box<VacatedPlace>> {
+        let request_id = place.request_id.clone()?;
         let pool = self.inventory.pool(place.pool);
         Some(Box::new(VacatedPlace {
             number,
             r#type: self.inventory.kind(pool.kind).r#type.clone(),
             state: pool.state.clone(),
-            request_id: place.request_id.clone()?,
+            request_id,
             joined: place.joined,
+            asked: place.asked,
+            carried: place.carried,
         }))
     }
 
     /// Opens a place again that an undone grant had ended. A place that the same id opened since
     /// moves up to it.
-    pub(super) fn reopen_place(&mut self, vacated: &VacatedPlace, now: Now) -> PlaceNumber {
+    pub(super) fn reopen_place(&mut self, vacated: &VacatedPlace, now: Now) {
         let kind = self.inventory.kind_or_new(&vacated.r#type);
         let pool = self.inventory.pool_or_new(kind, &vacated.state);
         let newer = self.inventory.pool(pool).ids.get(&vacated.request_id).copied();
+        if let Some(newer) = newer
+            && self.places.granting_mut(newer).is_some()
+        {
+            return self.forget_place(vacated.number);
+        }
         let mut place = Place {
             pool,
             request_id: Some(vacated.request_id.clone()),
             joined: vacated.joined,
-            asked: now.mono,
-            carried: Duration::from_nanos(u64::try_from(now.wall.nanos_since(vacated.joined)).unwrap_or(0)),
+            asked: vacated.asked,
+            carried: vacated.carried,
             expires: now.mono.saturating_add(self.limits.request_ttl),
             parked: None,
             follower: None,
+            lost: false,
             armed: None,
         };
-        match newer {
-            Some(number) if self.places.granting_mut(number).is_some() || number <= vacated.number => number,
-            Some(number) => {
-                place.parked = self.places.remove(number).and_then(|newer| newer.parked);
-                self.inventory.pool_mut(pool).line.leave(number);
-                self.stand(vacated.number, place);
-                number
-            }
-            None => {
-                self.stand(vacated.number, place);
-                vacated.number
-            }
+        if let Some(newer) = newer {
+            place.parked = self.places.remove(newer).and_then(|newer| newer.parked);
+            let pool = self.inventory.pool_mut(pool);
+            pool.line.leave(newer);
+            pool.seekers
+                .iter_mut()
+                .filter(|(_, number)| *number == newer)
+                .for_each(|(_, number)| *number = vacated.number);
+            self.forget_place(newer);
         }
+        self.stand(vacated.number, place);
     }
 }
 
@@ -380,6 +471,7 @@ pub(super) fn restored(pool: PoolKey, record: &PlaceRecord, ttl: Duration, now: 
         expires: now.mono.saturating_add(ttl),
         parked: None,
         follower: None,
+        lost: false,
         armed: None,
     }
 }

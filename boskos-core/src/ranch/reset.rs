@@ -68,7 +68,8 @@ impl Ranch {
             let pool = self.inventory.find_pool(reset.asked.r#type.as_str(), reset.asked.state.as_str());
             let owned = pool.map(|pool| &self.inventory.pool(pool).owned);
             let next: Vec<(Sequence, ResourceKey)> = owned
-                .map(|owned| owned.range(done + 1..=last.max(done + 1)).take(*budget).map(|(at, key)| (*at, *key)))
+                .filter(|_| done < last)
+                .map(|owned| owned.range(done + 1..=last).take(*budget).map(|(at, key)| (*at, *key)))
                 .into_iter()
                 .flatten()
                 .collect();
@@ -97,7 +98,9 @@ impl Ranch {
         let Some(gather) = self.gathers.get(&call) else { return };
         let asked = &gather.reset.as_ref().expect("only resets reset").asked;
         let resource = &slot.record.resource;
-        let stale = now.wall.nanos_since(resource.last_update) >= asked.expire.as_nanos();
+        // Zero means all, even those that were stamped before the wall clock was set back.
+        let expire = asked.expire.as_nanos();
+        let stale = expire <= 0 || now.wall.nanos_since(resource.last_update) >= expire;
         let meant = resource.r#type == asked.r#type && resource.state == asked.state;
         let (true, Some(owner)) = (stale && meant && !self.halted, resource.owner.clone()) else {
             return self.gather_part(call, None);

@@ -4,25 +4,14 @@ use smallvec::SmallVec;
 
 use super::{
     Ranch,
-    command::{Acquire, CallId, Command, Granted, GrantedRecord, Receipt, Refusal, Reply},
+    command::{Acquire, Command, Granted, GrantedRecord, Receipt, Refusal, Reply},
     flight::{Change, Flight, Grant, Purpose, Role},
-    plan::{Foreign, Outcome, PlaceNumber, PlanId, Record, ResourceKey, Version},
+    plan::{Foreign, Outcome, PlanId, Record, ResourceKey, Version},
     pool::PoolKey,
+    sync::Fate,
+    undo::Owed,
 };
 use crate::{Now, State};
-
-/// What waits for a resource in flight.
-#[derive(Debug)]
-pub(super) enum Waiting {
-    /// A command that names it.
-    Command(CallId, Command),
-    /// A reset that would have taken it.
-    Reset(CallId),
-    /// A grant of it that is to be taken back.
-    Undo(Receipt),
-    /// What someone else made of it meanwhile.
-    Foreign(Foreign),
-}
 
 impl Ranch {
     /// Takes in what became of a batch of plans, in the order in which the store committed them.
@@ -85,7 +74,15 @@ impl Ranch {
                 }
             }
             Purpose::Join { .. } => {}
-            Purpose::Undo(_) | Purpose::Upkeep => drop(self.land_all(changes, versions, now)),
+            Purpose::Undo(receipt) => {
+                // The place first: what comes back is its.
+                if let Some(vacated) = &receipt.place {
+                    self.reopen_place(vacated, now);
+                }
+                self.land_all(changes, versions, now);
+            }
+            Purpose::Upkeep => drop(self.land_all(changes, versions, now)),
+            Purpose::Forget(_) => {}
         }
     }
 
@@ -116,68 +113,62 @@ impl Ranch {
         }
         let receipt = Receipt { granted, place: vacated };
         self.reply(grant.call, Reply::Granted(Box::new(Granted { resource, receipt, waited })));
-        if let Some((call, acquire)) = follower {
-            self.decide(call, Command::Acquire(acquire), now);
-        }
+        self.judge_follower(follower, now);
     }
 
     fn not_written(&mut self, flight: Flight, now: Now) {
-        self.take_back(flight.changes, now);
-        match flight.purpose {
-            Purpose::Grant(grant) => {
-                self.refuse(grant.call, Refusal::Unavailable);
-                if let Some(number) = grant.place {
-                    self.stand_again(number, now);
-                }
-            }
+        let Flight { purpose, changes, .. } = flight;
+        let mut follower = None;
+        if let Purpose::Grant(grant) = &purpose {
+            self.refuse(grant.call, Refusal::Unavailable);
+            // The place first: what comes back is its.
+            follower = grant.place.and_then(|number| self.stand_again(number, now));
+        }
+        self.take_back(&changes, now);
+        match purpose {
+            Purpose::Grant(_) => self.judge_follower(follower, now),
             Purpose::GrantAll { call, .. } | Purpose::Mutation { call, .. } => self.refuse(call, Refusal::Unavailable),
             Purpose::ResetPart { call, .. } | Purpose::SyncPart { call } => self.gather_failed(call),
-            Purpose::Lifecycle { call, r#type, .. } => {
-                self.lifecycle_failed(&r#type);
-                if let Some(call) = call {
-                    self.gather_failed(call);
-                }
-            }
+            Purpose::Lifecycle { call, r#type, .. } => self.lifecycle_failed(call, &r#type, now),
             Purpose::Join { place } => self.join_failed(place, now),
-            Purpose::Undo(receipt) => self.owe_undo(receipt, now),
+            Purpose::Undo(receipt) => self.owe(Owed::Undo(receipt), now),
+            Purpose::Forget(number) => self.owe(Owed::Forget(number), now),
             Purpose::Upkeep => {}
         }
     }
 
     /// Someone else was faster: what they wrote counts, and the command is judged anew.
     fn conflicted(&mut self, flight: Flight, foreign: Vec<Foreign>, now: Now) {
-        self.take_back_unserved(&flight.changes);
+        let Flight { purpose, changes, .. } = flight;
+        let mut follower = None;
+        if let Purpose::Grant(grant) = &purpose
+            && let Some(number) = grant.place
+        {
+            follower = self.stand_again_parked(number, grant, &changes, now);
+        }
+        self.take_back_unserved(&changes);
         for foreign in foreign {
             self.observe(foreign, now);
         }
-        self.serve_changed(&flight.changes, now);
-        match flight.purpose {
-            Purpose::Grant(grant) => {
-                let request = grant.place.and_then(|number| self.stand_again(number, now));
-                let record = flight.changes.into_iter().next().and_then(|change| change.to);
-                let resource = record.expect("a grant puts one resource").resource;
-                let wait = grant.until.map(|until| until.saturating_since(now.mono)).unwrap_or_default();
-                let acquire = Acquire {
-                    r#type: resource.r#type,
-                    state: grant.from,
-                    dest: resource.state,
-                    owner: resource.owner.expect("a grant has an owner"),
-                    request_id: request,
-                    wait,
-                };
-                self.decide(grant.call, Command::Acquire(acquire), now);
-            }
+        self.serve_changed(&changes, now);
+        match purpose {
+            Purpose::Grant(grant) => match grant.place {
+                Some(number) => {
+                    self.seek_or_refuse(number, now);
+                    self.judge_follower(follower, now);
+                }
+                None => {
+                    let call = grant.call;
+                    self.decide(call, Command::Acquire(asked_again(grant, &changes, now)), now);
+                }
+            },
             Purpose::GrantAll { call, command } => self.decide(call, Command::AcquireByState(command), now),
             Purpose::Mutation { call, command } => self.decide(call, command, now),
             Purpose::ResetPart { call, .. } | Purpose::SyncPart { call } => self.gather_part(call, None),
-            Purpose::Lifecycle { call, r#type, .. } => {
-                self.lifecycle_failed(&r#type);
-                if let Some(call) = call {
-                    self.gather_failed(call);
-                }
-            }
+            Purpose::Lifecycle { call, r#type, .. } => self.lifecycle_failed(call, &r#type, now),
             Purpose::Join { place } => self.join_failed(place, now),
-            Purpose::Undo(_) | Purpose::Upkeep => {}
+            Purpose::Undo(receipt) => self.undo(receipt, now),
+            Purpose::Forget(_) | Purpose::Upkeep => {}
         }
     }
 
@@ -209,6 +200,9 @@ impl Ranch {
         let slot = self.inventory.get(key);
         let kind = slot.kind;
         self.watches.arrived(&slot.record.resource, &mut self.pending.replies);
+        if matches!(self.fates.get(&key), Some(Fate::Remake { r#type, .. }) if *r#type == slot.record.resource.r#type) {
+            self.fates.remove(&key);
+        }
         if let Some(state) = counted {
             *self.inventory.kind_mut(kind).totals.entry(state).or_insert(0) += 1;
         }
@@ -232,7 +226,7 @@ impl Ranch {
         let slot = self.inventory.remove(key);
         self.fates.remove(&key);
         self.look_after(kind);
-        self.run_waiting(key, now);
+        self.run_orphaned(key, now);
         self.inventory.drop_pool_if_unused(pool);
         self.inventory.drop_kind_if_unused(kind);
         GrantedRecord { key, sequence: slot.record.sequence, before: slot.record }
@@ -253,9 +247,9 @@ impl Ranch {
     }
 
     /// Gives changed resources back their old forms.
-    fn take_back(&mut self, changes: SmallVec<[Change; 1]>, now: Now) {
-        self.take_back_unserved(&changes);
-        self.serve_changed(&changes, now);
+    fn take_back(&mut self, changes: &[Change], now: Now) {
+        self.take_back_unserved(changes);
+        self.serve_changed(changes, now);
     }
 
     fn take_back_unserved(&mut self, changes: &[Change]) {
@@ -266,10 +260,8 @@ impl Ranch {
                 let (pool, kind) = (slot.pool, slot.kind);
                 self.inventory.remove(change.key);
                 self.fates.remove(&change.key);
-                if self.inventory.has_pool(pool) {
-                    self.inventory.drop_pool_if_unused(pool);
-                }
                 self.look_after(kind);
+                self.inventory.drop_pool_if_unused(pool);
                 self.inventory.drop_kind_if_unused(kind);
             } else {
                 let kind = slot.kind;
@@ -284,7 +276,7 @@ impl Ranch {
             if self.inventory.contains(change.key) {
                 self.at_rest(change.key, now);
             } else {
-                self.run_waiting(change.key, now);
+                self.run_orphaned(change.key, now);
             }
         }
     }
@@ -297,6 +289,10 @@ impl Ranch {
 
     /// Serves who waits for an indexed resource: its fate, commands that name it, its queue.
     fn at_rest(&mut self, key: ResourceKey, now: Now) {
+        if self.inventory.get(key).flight.is_some() {
+            return;
+        }
+        self.run_waiting_changes(key, now);
         let slot = self.inventory.get(key);
         if slot.flight.is_some() {
             return;
@@ -315,82 +311,6 @@ impl Ranch {
         }
     }
 
-    /// Lets a command wait for a resource in flight.
-    pub(super) fn wait_for(&mut self, key: ResourceKey, call: CallId, command: Command) {
-        let waiting = self.waiting.entry(key).or_default();
-        if waiting.len() >= self.limits.waiting_per_resource {
-            let name = self.inventory.get(key).record.resource.name.clone();
-            return self.refuse(call, Refusal::Crowded(name));
-        }
-        waiting.push_back(Waiting::Command(call, command));
-    }
-
-    pub(super) fn wait_with_undo(&mut self, key: ResourceKey, receipt: Receipt) {
-        self.waiting.entry(key).or_default().push_back(Waiting::Undo(receipt));
-    }
-
-    pub(super) fn wait_with_foreign(&mut self, key: ResourceKey, foreign: Foreign) {
-        self.waiting.entry(key).or_default().push_front(Waiting::Foreign(foreign));
-    }
-
-    pub(super) fn wait_for_reset(&mut self, key: ResourceKey, call: CallId) {
-        self.waiting.entry(key).or_default().push_back(Waiting::Reset(call));
-    }
-
-    /// Judges what waited for a resource until it is in flight again.
-    fn run_waiting(&mut self, key: ResourceKey, now: Now) {
-        let Some(mut waiting) = self.waiting.remove(&key) else { return };
-        while let Some(next) = waiting.pop_front() {
-            match next {
-                Waiting::Command(call, command) => self.decide(call, command, now),
-                Waiting::Reset(call) => self.reset_one(call, key, now),
-                Waiting::Undo(receipt) => self.undo(receipt, now),
-                Waiting::Foreign(foreign) => self.observe(foreign, now),
-            }
-            let in_flight = self.inventory.contains(key) && self.inventory.get(key).flight.is_some();
-            if in_flight && !waiting.is_empty() {
-                // Commands that were just judged may have lined up again: they stay behind.
-                let behind = self.waiting.remove(&key).unwrap_or_default();
-                waiting.extend(behind);
-                self.waiting.insert(key, waiting);
-                return;
-            }
-        }
-    }
-
-    /// Takes a call that waits for a resource out of its line, unless it gives something back.
-    pub(super) fn cancel_waiting(&mut self, call: CallId) {
-        self.waiting.retain(|_, waiting| {
-            waiting.retain(|entry| !matches!(entry, Waiting::Command(of, Command::AcquireByState(_)) if *of == call));
-            !waiting.is_empty()
-        });
-    }
-
-    /// Puts a place back whose grant failed; its id. A place without an id ends.
-    fn stand_again(&mut self, number: PlaceNumber, now: Now) -> Option<String> {
-        let mut place = self.places.take_granting(number)?;
-        let follower = place.follower.take();
-        let pool = place.pool;
-        let id = place.request_id.clone();
-        if id.is_some() {
-            place.expires = now.mono.saturating_add(self.limits.request_ttl);
-            self.stand(number, place);
-        } else {
-            self.inventory.drop_pool_if_unused(pool);
-        }
-        if let Some((call, acquire)) = follower {
-            self.decide(call, Command::Acquire(acquire), now);
-        }
-        id
-    }
-
-    fn join_failed(&mut self, number: PlaceNumber, now: Now) {
-        if let Some(parked) = self.places.unpark(number) {
-            self.refuse(parked.call, Refusal::Unavailable);
-        }
-        self.end_place(number, false, now);
-    }
-
     pub(super) fn record_of(&self, key: ResourceKey) -> Record {
         self.inventory.get(key).record.clone()
     }
@@ -406,5 +326,19 @@ impl Ranch {
         record.resource.state = state;
         record.resource.owner = owner;
         record
+    }
+}
+
+/// What a call without a place asks when its grant met a conflict.
+fn asked_again(grant: Grant, changes: &[Change], now: Now) -> Acquire {
+    let record = changes.first().and_then(|change| change.to.as_ref()).expect("a grant puts one resource");
+    let resource = record.resource.clone();
+    Acquire {
+        r#type: resource.r#type,
+        state: grant.from,
+        dest: resource.state,
+        owner: resource.owner.expect("a grant has an owner"),
+        request_id: grant.request_id,
+        wait: grant.until.map(|until| until.saturating_since(now.mono)).unwrap_or_default(),
     }
 }

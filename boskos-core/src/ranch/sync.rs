@@ -4,9 +4,10 @@ use super::{
     Ranch,
     command::{CallId, SyncChange},
     flight::{Age, Purpose, Role},
-    plan::{LifecycleRecord, Record, ResourceKey, Write},
+    kind::KindKey,
+    plan::{LifecycleRecord, Record, ResourceKey, Sequence, Write},
 };
-use crate::{Now, Resource, ResourceName, ResourceType, State};
+use crate::{Lifecycle, Now, Resource, ResourceName, ResourceType, State};
 
 /// What is to become of a resource as soon as nobody owns it.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub struct NameView {
     pub name: ResourceName,
     /// The type it has, or is to get as soon as its owner lets go.
     pub r#type: ResourceType,
+    /// The state that it is to get together with that type, if it has another type still.
+    pub remade_in: Option<State>,
     /// Whether the config named it when it was last applied.
     pub listed: bool,
     /// Whether its type is dynamic.
@@ -49,18 +52,19 @@ impl Ranch {
     pub(super) fn sync(&mut self, call: CallId, changes: Vec<SyncChange>, now: Now) {
         self.begin_gather(call);
         for change in changes {
-            match change {
-                SyncChange::List { name, r#type, state } => self.list(call, name, r#type, state, now),
-                SyncChange::Unlist { name } => self.unlist(call, &name, now),
-                SyncChange::SetLifecycle(lifecycle) => {
-                    self.named_states.insert(lifecycle.state.clone());
-                    let record = LifecycleRecord { lifecycle, draining: false };
-                    self.change_lifecycle(Some(call), record.lifecycle.r#type.clone(), Some(record));
-                }
-                SyncChange::DrainLifecycle(r#type) => self.drain_lifecycle(call, r#type),
-            }
+            self.apply_change(call, change, now);
         }
         self.complete(call);
+    }
+
+    /// Carries out one change, or lets it wait for what it depends on.
+    pub(super) fn apply_change(&mut self, call: CallId, change: SyncChange, now: Now) {
+        match change {
+            SyncChange::List { name, r#type, state } => self.list(call, name, r#type, state, now),
+            SyncChange::Unlist { name } => self.unlist(call, name, now),
+            SyncChange::SetLifecycle(lifecycle) => self.set_lifecycle(call, lifecycle),
+            SyncChange::DrainLifecycle(r#type) => self.drain_lifecycle(call, r#type),
+        }
     }
 
     /// Resources after `after` in name order, at most `limit`, for a comparison with the config.
@@ -69,13 +73,14 @@ impl Ranch {
         let view = |(name, key): (&ResourceName, &ResourceKey)| {
             let slot = self.inventory.get(*key);
             let fate = self.fates.get(key);
-            let r#type = match fate {
-                Some(Fate::Remake { r#type, .. }) => r#type,
-                Some(Fate::Delete) | None => &slot.record.resource.r#type,
+            let (r#type, remade_in) = match fate {
+                Some(Fate::Remake { r#type, state }) => (r#type, Some(state.clone())),
+                Some(Fate::Delete) | None => (&slot.record.resource.r#type, None),
             };
             NameView {
                 name: name.clone(),
                 r#type: r#type.clone(),
+                remade_in,
                 listed: slot.listed,
                 dynamic: self.inventory.kind(slot.kind).lifecycle.is_some(),
                 to_be_deleted: matches!(fate, Some(Fate::Delete)),
@@ -93,6 +98,9 @@ impl Ranch {
             self.launch(draft, Purpose::SyncPart { call });
             return self.open_part(call);
         };
+        if self.inventory.get(key).flight.is_some() {
+            return self.wait_with_change(key, call, SyncChange::List { name, r#type, state });
+        }
         self.set_listed(key, true);
         if self.inventory.get(key).record.resource.r#type == r#type {
             self.fates.remove(&key);
@@ -101,11 +109,18 @@ impl Ranch {
         }
     }
 
-    fn unlist(&mut self, call: CallId, name: &ResourceName, now: Now) {
+    fn unlist(&mut self, call: CallId, name: ResourceName, now: Now) {
         let Some(key) = self.inventory.find(name.as_str()) else { return };
+        let slot = self.inventory.get(key);
+        if slot.flight.is_some() {
+            return self.wait_with_change(key, call, SyncChange::Unlist { name });
+        }
+        let kind = slot.kind;
+        if self.inventory.kind(kind).lifecycle_in_flight {
+            return self.wait_with_lifecycle(kind, call, SyncChange::Unlist { name });
+        }
         self.set_listed(key, false);
-        let dynamic = self.inventory.kind(self.inventory.get(key).kind).lifecycle.is_some();
-        if dynamic {
+        if self.inventory.kind(kind).lifecycle.is_some() {
             self.fates.remove(&key);
         } else {
             self.seal_fate(call, key, Fate::Delete, now);
@@ -135,7 +150,6 @@ impl Ranch {
         match fate {
             Fate::Delete => self.draft_delete(&mut draft, key, now),
             Fate::Remake { r#type, state } => {
-                self.fates.remove(&key);
                 let name = self.inventory.get(key).record.resource.name.clone();
                 let mut record = Record::new(Resource::new(name, r#type, state, now.wall));
                 record.last_transition = self.inventory.get(key).record.last_transition;
@@ -151,31 +165,45 @@ impl Ranch {
         }
     }
 
-    /// Carries out fates that had to wait for more than their owners.
-    pub(super) fn carry_out_fates(&mut self, now: Now, budget: &mut usize) {
-        while *budget > 0
-            && let Some(key) = self.doomed.pop_front()
-        {
-            *budget -= 1;
-            let there = self.fates.contains_key(&key) && self.inventory.contains(key);
-            if there {
-                let slot = self.inventory.get(key);
-                if slot.flight.is_none() && slot.record.resource.owner.is_none() {
-                    self.carry_out_fate(key, None, now);
-                }
-            }
+    /// Carries out the fates that could not be while the store was out of reach.
+    pub(super) fn carry_out_fates(&mut self, now: Now) {
+        let slots = self.fates.keys().map(|key| (self.inventory.get(*key), *key));
+        let due = slots.filter(|(slot, _)| slot.flight.is_none() && slot.record.resource.owner.is_none());
+        let mut due: Vec<(Sequence, ResourceKey)> = due.map(|(slot, key)| (slot.record.sequence, key)).collect();
+        due.sort_unstable();
+        for (_, key) in due {
+            self.carry_out_fate(key, None, now);
         }
     }
 
+    fn set_lifecycle(&mut self, call: CallId, lifecycle: Lifecycle) {
+        self.named_states.insert(lifecycle.state.clone());
+        let key = self.inventory.kind_or_new(&lifecycle.r#type);
+        if self.inventory.kind(key).lifecycle_in_flight {
+            return self.wait_with_lifecycle(key, call, SyncChange::SetLifecycle(lifecycle));
+        }
+        let record = LifecycleRecord { lifecycle, draining: false };
+        self.change_lifecycle(Some(call), record.lifecycle.r#type.clone(), Some(record));
+    }
+
     fn drain_lifecycle(&mut self, call: CallId, r#type: ResourceType) {
-        let kept =
-            self.inventory.kind_key(r#type.as_str()).and_then(|kind| self.inventory.kind(kind).lifecycle.clone());
-        if let Some(mut record) = kept.filter(|record| !record.draining) {
+        let Some(key) = self.inventory.kind_key(r#type.as_str()) else { return };
+        let kind = self.inventory.kind(key);
+        if kind.lifecycle_in_flight {
+            return self.wait_with_lifecycle(key, call, SyncChange::DrainLifecycle(r#type));
+        }
+        if let Some(mut record) = kind.lifecycle.clone().filter(|record| !record.draining) {
             record.lifecycle.min_count = 0;
             record.lifecycle.max_count = 0;
             record.draining = true;
             self.change_lifecycle(Some(call), r#type, Some(record));
         }
+    }
+
+    /// Lets a change wait for that of a lifecycle. Counts as an open part of the sync.
+    fn wait_with_lifecycle(&mut self, key: KindKey, call: CallId, change: SyncChange) {
+        self.open_part(call);
+        self.inventory.kind_mut(key).waiting_changes.push_back((call, change));
     }
 
     /// Sends off a change of a lifecycle; `None` forgets it.
@@ -213,15 +241,33 @@ impl Ranch {
             self.fates.retain(|resource, fate| !matches!(fate, Fate::Delete) || inventory.get(*resource).kind != key);
             self.look_after(key);
         }
+        let waiting = std::mem::take(&mut self.inventory.kind_mut(key).waiting_changes);
         self.inventory.drop_kind_if_unused(key);
-        let _ = now;
+        for (call, change) in waiting {
+            self.apply_change(call, change, now);
+            self.gather_part(call, None);
+        }
     }
 
-    pub(super) fn lifecycle_failed(&mut self, r#type: &ResourceType) {
-        if let Some(key) = self.inventory.kind_key(r#type.as_str()) {
-            self.inventory.kind_mut(key).lifecycle_in_flight = false;
-            self.look_after(key);
-            self.inventory.drop_kind_if_unused(key);
+    /// A lifecycle could not be written. What was to follow from it is not done either: a name
+    /// that it was to adopt would be deleted.
+    pub(super) fn lifecycle_failed(&mut self, call: Option<CallId>, r#type: &ResourceType, now: Now) {
+        let key = self.inventory.kind_or_new(r#type);
+        let kind = self.inventory.kind_mut(key);
+        kind.lifecycle_in_flight = false;
+        let waiting = std::mem::take(&mut kind.waiting_changes);
+        self.look_after(key);
+        self.inventory.drop_kind_if_unused(key);
+        if let Some(call) = call {
+            self.gather_failed(call);
+        }
+        for (of, change) in waiting {
+            if call.is_some() {
+                self.gather_failed(of);
+            } else {
+                self.apply_change(of, change, now);
+                self.gather_part(of, None);
+            }
         }
     }
 }

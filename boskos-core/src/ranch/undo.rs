@@ -6,24 +6,35 @@ use super::{
     Ranch,
     command::Receipt,
     flight::{Age, Purpose, Role},
-    plan::Write,
+    plan::{PlaceNumber, Write},
 };
 use crate::Now;
 
 /// How long after a failed undo the next one is tried, while the store takes writes at all.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// What is to be written once the store takes writes again.
+#[derive(Debug)]
+pub(super) enum Owed {
+    /// A grant that nobody read is to be taken back.
+    Undo(Receipt),
+    /// A place that has ended is to be forgotten.
+    Forget(PlaceNumber),
+}
+
 impl Ranch {
     /// Gives what was granted its state, owner and age from before, unless someone has changed
     /// it since. A place that the grant ended opens again where it was.
     pub(super) fn undo(&mut self, mut receipt: Receipt, now: Now) {
         if self.halted {
-            self.owed_undos.push(receipt);
+            self.owed.push(Owed::Undo(receipt));
             return;
         }
         receipt.granted.retain(|granted| {
             self.inventory.contains(granted.key) && self.inventory.get(granted.key).record.sequence == granted.sequence
         });
+        // They land in this order, and who waits gets the least recently updated.
+        receipt.granted.sort_by_key(|granted| granted.before.sequence);
         let keys: Vec<_> = receipt.granted.iter().map(|granted| granted.key).collect();
         if let Some(key) = self.first_in_flight(&keys) {
             return self.wait_with_undo(key, receipt);
@@ -38,25 +49,39 @@ impl Ranch {
             self.draft_put(&mut draft, granted.key, record, Age::Kept, Role::Plain, now);
         }
         if let Some(vacated) = &receipt.place {
-            let number = self.reopen_place(vacated, now);
-            if let Some(record) = self.place_record(number) {
-                draft.write(Write::PutPlace(record));
-            }
+            draft.write(Write::PutPlace(vacated.record()));
         }
         self.launch(draft, Purpose::Undo(receipt));
     }
 
-    /// The undo could not be written: it stays owed.
-    pub(super) fn owe_undo(&mut self, receipt: Receipt, now: Now) {
-        self.owed_undos.push(receipt);
+    /// Has the store forget a place that has ended.
+    pub(super) fn forget_place(&mut self, number: PlaceNumber) {
+        let mut draft = self.draft();
+        draft.write(Write::DeletePlace(number));
+        self.launch(draft, Purpose::Forget(number));
+    }
+
+    /// It could not be written: it stays owed.
+    pub(super) fn owe(&mut self, owed: Owed, now: Now) {
+        self.owed.push(owed);
         self.owed_at = Some(now.mono.saturating_add(RETRY_AFTER));
     }
 
-    pub(super) fn pay_owed_undos(&mut self, now: Now) {
+    /// Tries again what could not be written a while ago.
+    pub(super) fn pay_owed_if_due(&mut self, now: Now) {
         if self.owed_at.is_some_and(|at| at <= now.mono) {
-            self.owed_at = None;
-            for receipt in std::mem::take(&mut self.owed_undos) {
-                self.undo(receipt, now);
+            self.pay_owed(now);
+        }
+    }
+
+    pub(super) fn pay_owed(&mut self, now: Now) {
+        self.owed_at = None;
+        for owed in std::mem::take(&mut self.owed) {
+            match owed {
+                Owed::Undo(receipt) => self.undo(receipt, now),
+                // An undo may have opened it again meanwhile.
+                Owed::Forget(number) if self.places.exists(number) => {}
+                Owed::Forget(number) => self.forget_place(number),
             }
         }
     }

@@ -23,7 +23,7 @@ impl Ranch {
             && at <= now.wall
         {
             *budget -= 1;
-            self.mark_to_be_deleted(key, Role::Plain, now);
+            self.mark_to_be_deleted(key, now);
         }
     }
 
@@ -96,12 +96,16 @@ impl Ranch {
         unowned.truncate(surplus.min(*budget));
         for (_, resource) in unowned {
             *budget -= 1;
-            self.inventory.kind_mut(key).departing += 1;
-            self.mark_to_be_deleted(resource, Role::Departs, now);
+            self.mark_to_be_deleted(resource, now);
         }
     }
 
-    fn mark_to_be_deleted(&mut self, key: ResourceKey, role: Role, now: Now) {
+    fn mark_to_be_deleted(&mut self, key: ResourceKey, now: Now) {
+        let slot = self.inventory.get(key);
+        let kind = slot.kind;
+        let stays = !is_leaving(&slot.record.resource.state, slot.record.leaving);
+        self.inventory.kind_mut(kind).departing += u32::from(stays);
+        let role = if stays { Role::Departs } else { Role::Plain };
         let record = self.moved(key, State::from(state::TO_BE_DELETED), None);
         let mut draft = self.draft();
         self.draft_put(&mut draft, key, record, Age::Fresh, role, now);

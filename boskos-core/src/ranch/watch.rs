@@ -87,9 +87,15 @@ impl Watches {
     }
 }
 
-/// The states under which a filter's watch is found; `None` is any.
+/// The states under which a filter's watch is found, each once; `None` is any.
 fn watched(filter: &Filter) -> Vec<Option<State>> {
-    if filter.states.is_empty() { vec![None] } else { filter.states.iter().cloned().map(Some).collect() }
+    if filter.states.is_empty() {
+        return vec![None];
+    }
+    let mut states: Vec<_> = filter.states.iter().cloned().map(Some).collect();
+    states.sort_unstable();
+    states.dedup();
+    states
 }
 
 impl Ranch {

@@ -58,6 +58,7 @@ where
     let mut is_listening = false;
     let mut is_stopping = false;
     let end = poll_fn(|cx| {
+        traffic.woken();
         if !is_listening {
             is_listening = true;
             let _ = stopped.as_mut().poll(cx);

@@ -1,6 +1,6 @@
 //! Following the config.
 
-use super::{Answer, Fate, Life, Model};
+use super::{Answer, Fate, Item, Life, Model};
 
 /// What a config says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,12 +73,10 @@ impl Model {
         if self.halted {
             return;
         }
-        let due: Vec<(String, Fate)> = self
-            .items
-            .iter()
-            .filter(|item| item.owner.is_none())
-            .filter_map(|item| Some((item.name.clone(), item.fate.clone()?)))
-            .collect();
+        let mut due: Vec<&Item> = self.items.iter().filter(|item| item.owner.is_none()).collect();
+        due.sort_by_key(|item| item.order);
+        let due: Vec<(String, Fate)> =
+            due.into_iter().filter_map(|item| Some((item.name.clone(), item.fate.clone()?))).collect();
         for (name, fate) in due {
             match fate {
                 Fate::Delete => self.items.retain(|item| item.name != name),

@@ -17,7 +17,7 @@ pub(super) struct Kept {
     pub(super) record: Record,
     pub(super) version: Version,
     /// What it was before its last change; nothing if it was created or loaded.
-    before: Option<Record>,
+    pub(super) before: Option<Record>,
 }
 
 #[derive(Clone, Debug, Default)]

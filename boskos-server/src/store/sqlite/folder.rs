@@ -97,9 +97,11 @@ impl Folder {
 pub(super) fn create_private(path: &Path) -> Result<File, StoreError> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true).mode(FILE_MODE);
-    options.open(path).map_err(|source| match source.kind() {
-        io::ErrorKind::AlreadyExists => StoreError::TargetExists { path: path.to_owned() },
-        _ => file_error("create", path)(source),
+    options.open(path).map_err(|source| {
+        if source.kind() == io::ErrorKind::AlreadyExists {
+            return StoreError::TargetExists { path: path.to_owned() };
+        }
+        file_error("create", path)(source)
     })
 }
 

@@ -4,7 +4,7 @@ use boskos_core::{
     Lifecycle, Resource, ResourceName, State, UserData, WallTime,
     ranch::plan::{LifecycleRecord, PlaceRecord, Record, ResourceKey, Stored, Transition},
 };
-use rusqlite::{CachedStatement, Row, types::ValueRef};
+use rusqlite::{CachedStatement, Row};
 
 use super::intern::Interner;
 
@@ -70,10 +70,7 @@ fn text<'a>(row: &'a Row<'_>, index: usize) -> Result<&'a str, RowError> {
 }
 
 fn optional_text<'a>(row: &'a Row<'_>, index: usize) -> Result<Option<&'a str>, RowError> {
-    match row.get_ref(index)? {
-        ValueRef::Null => Ok(None),
-        value => Ok(Some(value.as_str().map_err(rusqlite::Error::from)?)),
-    }
+    Ok(row.get_ref(index)?.as_str_or_null().map_err(rusqlite::Error::from)?)
 }
 
 // === resource ===

@@ -1,0 +1,14 @@
+//! A whole server from outside: real sockets, real files, real processes.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod contract_answers;
+mod contract_requests;
+mod harness;
+mod http_deadlines;
+mod http_delivery;
+mod http_hang_ups;
+mod http_limits;
+mod http_replies;
+mod http_server;
+mod http_support;
