@@ -22,6 +22,7 @@ test: ## all tests
 	$(CARGO) test --workspace
 
 bench: ## measure against a bare hyper server; prints a table
+	$(CARGO) build --release -p boskos-server --example bare
 	$(CARGO) bench -p boskos-server --bench requests
 
 durable-check: ## under strace: every 200 to a mutation has its sync before it
