@@ -16,7 +16,7 @@ use boskos_core::ranch::Limits as RanchLimits;
 use boskos_server::{
     http::Limits as HttpLimits,
     server::{self, Options, Ports, Running, StartError},
-    store::{MemoryStore, SqliteOptions, SqliteStore, Store},
+    store::{MemoryStore, SqliteStore, Store, sqlite::SqliteOptions},
 };
 use serde_json::Value;
 use tempfile::TempDir;
