@@ -15,8 +15,11 @@ const LOCK_FILE: &str = "boskos.lock";
 /// A file under this name is not finished.
 const UNFINISHED: &str = "boskos.db.new";
 
-/// What an empty directory may hold: what we leave, and what file systems put into their roots.
-const NOTHING: [&str; 5] = [LOCK_FILE, UNFINISHED, "boskos.db.new-wal", "boskos.db.new-shm", "lost+found"];
+/// What SQLite puts beside a file, and leaves there when the process is killed.
+const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
+
+/// What an empty directory may hold besides: what we leave, and what file systems put into their roots.
+const NOTHING: [&str; 2] = [LOCK_FILE, "lost+found"];
 
 /// The directory of a store, locked for as long as this lives.
 #[derive(Debug)]
@@ -84,7 +87,7 @@ impl DataDir {
     /// If `make` fails, or the file cannot be made to last.
     pub(super) fn put_file(&self, make: impl FnOnce(&Path) -> Result<(), SqliteError>) -> Result<(), SqliteError> {
         let unfinished = self.path.join(UNFINISHED);
-        for suffix in ["", "-wal", "-shm", "-journal"] {
+        for suffix in SUFFIXES {
             remove_if_there(&format::beside(&unfinished, suffix))?;
         }
         new_file(&unfinished)?;
@@ -124,7 +127,8 @@ pub(super) fn contents(path: &Path) -> Result<Contents, SqliteError> {
     for entry in entries {
         let name = entry.map_err(SqliteError::file("read", path))?.file_name();
         let name = name.to_string_lossy();
-        if !NOTHING.contains(&&*name) {
+        let unfinished = name.strip_prefix(UNFINISHED).is_some_and(|suffix| SUFFIXES.contains(&suffix));
+        if !unfinished && !NOTHING.contains(&&*name) {
             return Ok(Contents::Strange(name.into_owned()));
         }
     }
