@@ -224,7 +224,8 @@ impl Ranch {
 
     /// Refuses the calls in a queue that waited only for plans that are settled now.
     pub(super) fn settle_seekers(&mut self, pool: PoolKey, now: Now) {
-        loop {
+        // The last one to go may take the pool with it.
+        while self.inventory.has_pool(pool) {
             let entry = self.inventory.pool_mut(pool);
             let oldest = entry.candidates.first().copied();
             let Some(&(mark, number)) = entry.seekers.front() else { return };

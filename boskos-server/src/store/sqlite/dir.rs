@@ -16,7 +16,8 @@ const LOCK_FILE: &str = "boskos.lock";
 const UNFINISHED: &str = "boskos.db.new";
 
 /// What an empty directory may hold: what we leave, and what file systems put into their roots.
-const NOTHING: [&str; 5] = [LOCK_FILE, UNFINISHED, "boskos.db.new-wal", "boskos.db.new-shm", "lost+found"];
+const NOTHING: [&str; 6] =
+    [LOCK_FILE, UNFINISHED, "boskos.db.new-wal", "boskos.db.new-shm", "boskos.db.new-journal", "lost+found"];
 
 /// The directory of a store, locked for as long as this lives.
 #[derive(Debug)]
