@@ -143,13 +143,18 @@ impl Server {
             };
             server::start(options, store, ports).await
         })?;
-        // Dynamic types come to their min by themselves, just after the start.
-        eventually("a settled ranch", || {
-            let is_settled = |ranch: &Ranch| ranch.in_flight() == 0 && !ranch.next_wake().at_once;
-            running.steward.read(|ranch, _| is_settled(ranch)).then_some(())
-        });
         let Running { http, health, metrics, .. } = running;
-        Ok(Self { http, health, metrics, dir, running: Some(running), runtime: Some(runtime) })
+        let server = Self { http, health, metrics, dir, running: Some(running), runtime: Some(runtime) };
+        // Dynamic types come to their min by themselves, just after the start.
+        server.await_settled();
+        Ok(server)
+    }
+
+    /// Waits until nothing is being written and nothing is due.
+    pub(crate) fn await_settled(&self) {
+        let steward = &self.running.as_ref().unwrap().steward;
+        let is_settled = |ranch: &Ranch| ranch.in_flight() == 0 && !ranch.next_wake().at_once;
+        eventually("a settled ranch", || steward.read(|ranch, _| is_settled(ranch)).then_some(()));
     }
 
     /// Where the config is unless options say otherwise.
