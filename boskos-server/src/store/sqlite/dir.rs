@@ -15,11 +15,9 @@ const LOCK_FILE: &str = "boskos.lock";
 /// A file under this name is not finished.
 const UNFINISHED: &str = "boskos.db.new";
 
-/// What SQLite puts beside a file, and leaves there when the process is killed.
-const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
-
-/// What an empty directory may hold besides: what we leave, and what file systems put into their roots.
-const NOTHING: [&str; 2] = [LOCK_FILE, "lost+found"];
+/// What an empty directory may hold: what we leave, and what file systems put into their roots.
+const NOTHING: [&str; 6] =
+    [LOCK_FILE, UNFINISHED, "boskos.db.new-wal", "boskos.db.new-shm", "boskos.db.new-journal", "lost+found"];
 
 /// The directory of a store, locked for as long as this lives.
 #[derive(Debug)]
@@ -87,7 +85,7 @@ impl DataDir {
     /// If `make` fails, or the file cannot be made to last.
     pub(super) fn put_file(&self, make: impl FnOnce(&Path) -> Result<(), SqliteError>) -> Result<(), SqliteError> {
         let unfinished = self.path.join(UNFINISHED);
-        for suffix in SUFFIXES {
+        for suffix in ["", "-wal", "-shm", "-journal"] {
             remove_if_there(&format::beside(&unfinished, suffix))?;
         }
         new_file(&unfinished)?;
@@ -127,8 +125,7 @@ pub(super) fn contents(path: &Path) -> Result<Contents, SqliteError> {
     for entry in entries {
         let name = entry.map_err(SqliteError::file("read", path))?.file_name();
         let name = name.to_string_lossy();
-        let unfinished = name.strip_prefix(UNFINISHED).is_some_and(|suffix| SUFFIXES.contains(&suffix));
-        if !unfinished && !NOTHING.contains(&&*name) {
+        if !NOTHING.contains(&&*name) {
             return Ok(Contents::Strange(name.into_owned()));
         }
     }
