@@ -127,3 +127,52 @@ where
     }
     respond(request.uri().path().to_owned()).await
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        sync::mpsc,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn connection_beyond_the_bound_is_served_when_another_ends() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (enter, mut entered) = mpsc::unbounded_channel();
+        let gate = Arc::new(Semaphore::new(0));
+        let held = Arc::clone(&gate);
+        let respond = move |_path: String| {
+            enter.send(()).unwrap();
+            let held = Arc::clone(&held);
+            async move {
+                held.acquire().await.unwrap().forget();
+                text(StatusCode::OK, "done")
+            }
+        };
+        tokio::spawn(serve(listener, respond, std::future::pending()));
+        let mut streams = Vec::new();
+        for _ in 0..=CONNECTIONS {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+            streams.push(stream);
+        }
+        for _ in 0..CONNECTIONS {
+            entered.recv().await.unwrap();
+        }
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+        assert!(entered.try_recv().is_err(), "one too many");
+        gate.add_permits(1);
+        entered.recv().await.unwrap();
+        gate.add_permits(CONNECTIONS);
+        for mut stream in streams {
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.ends_with("done"), "{answer}");
+        }
+    }
+}

@@ -1,6 +1,13 @@
 //! Text from outside made fit for one line of a log or a terminal.
 
-use std::{borrow::Cow, fmt::Write as _};
+use std::{borrow::Cow, error::Error, fmt::Write as _, iter};
+
+/// `error` and what caused it, joined by `: `, for logs.
+#[must_use]
+pub fn chain(error: &dyn Error) -> String {
+    let causes = iter::successors(Some(error), |error| (*error).source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
 
 /// Whether `c` would move a cursor, end a line or reorder what stands beside it.
 #[must_use]

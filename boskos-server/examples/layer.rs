@@ -51,7 +51,7 @@ impl Service for Constant {
         false
     }
 
-    async fn call(&self, _: Parts, _: RequestBody) -> Reply {
+    async fn call(&self, _: &Parts, _: RequestBody) -> Reply {
         let reply = Reply::text(BODY);
         if self.deliveries { reply.with_delivery(Nothing(1)) } else { reply }
     }

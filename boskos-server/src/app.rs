@@ -59,10 +59,10 @@ impl Service for App {
         head.method == Method::POST && matches!(Route::of(head.uri.path()), Route::Update | Route::Api)
     }
 
-    async fn call(&self, head: Parts, body: RequestBody) -> Reply {
+    async fn call(&self, head: &Parts, body: RequestBody) -> Reply {
         let start = Instant::now();
         let route = Route::of(head.uri.path());
-        let reply = self.answer(route, &head, body).await;
+        let reply = self.answer(route, head, body).await;
         self.instruments.request(route, &head.method, &reply, start.elapsed());
         reply
     }

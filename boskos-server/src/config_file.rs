@@ -17,7 +17,7 @@ pub const SETTLE: Duration = Duration::from_millis(500);
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigFileError {
     /// It cannot be read.
-    #[error("cannot read config {path:?}: {source}; name the file with --config")]
+    #[error("cannot read the config {path:?} that --config names")]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -26,13 +26,12 @@ pub enum ConfigFileError {
         source: io::Error,
     },
     /// It is read, but against the rules.
-    #[error("config {path:?} is not valid: {}", one_line(.source))]
+    #[error("the config {path:?} is not valid: {}", on_one_line(.why))]
     Invalid {
         /// The file.
         path: PathBuf,
         /// Everything that is wrong.
-        #[source]
-        source: ConfigError,
+        why: ConfigError,
     },
 }
 
@@ -57,7 +56,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, ConfigFileError> {
 ///
 /// If it is against the rules.
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<Config, ConfigFileError> {
-    let invalid = |source| ConfigFileError::Invalid { path: path.to_owned(), source };
+    let invalid = |why| ConfigFileError::Invalid { path: path.to_owned(), why };
     let (config, warnings) = Config::parse(bytes).map_err(invalid)?;
     for warning in warnings {
         tracing::warn!(config = %path.display(), "{warning}");
@@ -65,6 +64,6 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Config, ConfigFileError> {
     Ok(config)
 }
 
-fn one_line(error: &ConfigError) -> String {
+fn on_one_line(error: &ConfigError) -> String {
     error.to_string().trim_end().replace('\n', "; ")
 }

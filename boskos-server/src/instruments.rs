@@ -1,14 +1,15 @@
 //! What Prometheus is told.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     fmt,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use ::http::{Method, StatusCode};
-use boskos_core::{Resource, state};
+use boskos_core::{Resource, ResourceType, State, state};
+use hashbrown::HashMap;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntGaugeVec, Opts, Registry,
     core::{Collector, Desc},
@@ -48,8 +49,9 @@ const STATUSES: [StatusCode; 13] = [
 
 const OTHER: &str = "other";
 
-/// Label values for destination states at most; the rest shares one.
-const MAX_DESTS: usize = 64;
+/// Combinations of type and states with labels of their own at most; beyond, unknown states share
+/// one.
+const MAX_GRANT_LABELS: usize = 10_000;
 
 /// All metrics of the server.
 pub struct Instruments {
@@ -61,8 +63,14 @@ pub struct Instruments {
     grants: parking_lot::RwLock<HashMap<GrantKey, Histogram>>,
 }
 
-/// Type, state, dest, and whether there was a request id.
-type GrantKey = (String, String, String, bool);
+/// Between which states which type went, and whether there was a request id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct GrantKey {
+    r#type: ResourceType,
+    from: State,
+    to: State,
+    has_request_id: bool,
+}
 
 impl Instruments {
     /// Registers everything.
@@ -121,22 +129,23 @@ impl Instruments {
         }
     }
 
-    /// Notes a grant.
-    pub fn granted(&self, resource: &Resource, state: &str, has_request_id: bool, waited: Duration) {
-        let dest = resource.state.as_str();
+    /// Notes a grant of a resource that was in state `from`.
+    pub fn granted(&self, resource: &Resource, from: State, has_request_id: bool, waited: Duration) {
         let seconds = waited.as_secs_f64();
-        let key = (resource.r#type.as_str().to_owned(), state.to_owned(), dest.to_owned(), has_request_id);
+        let key = GrantKey { r#type: resource.r#type.clone(), from, to: resource.state.clone(), has_request_id };
         if let Some(histogram) = self.grants.read().get(&key) {
             return histogram.observe(seconds);
         }
         let mut grants = self.grants.write();
-        let (r#type, state, dest, has_request_id) = &key;
-        let dests = grants.keys().filter(|(of, from, ..)| of == r#type && from == state).count();
-        let dest = if dests < MAX_DESTS || state::is_known(dest) { dest } else { OTHER };
-        let labels = [r#type.as_str(), state.as_str(), dest, if *has_request_id { "true" } else { "false" }];
+        let has_room = grants.len() < MAX_GRANT_LABELS;
+        let bounded = |state: &State| {
+            if has_room || state::is_known(state.as_str()) { state.as_str().to_owned() } else { OTHER.to_owned() }
+        };
+        let (from, to) = (bounded(&key.from), bounded(&key.to));
+        let labels = [key.r#type.as_str(), &from, &to, if key.has_request_id { "true" } else { "false" }];
         let histogram = self.acquire_duration.with_label_values(&labels);
         histogram.observe(seconds);
-        if dests < MAX_DESTS {
+        if has_room {
             grants.insert(key, histogram);
         }
     }

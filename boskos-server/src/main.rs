@@ -4,12 +4,15 @@ use std::{path::Path, process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use boskos_core::ranch::Limits as RanchLimits;
-use boskos_runtime::{exit, flags, listen, log, signal};
+use boskos_runtime::{exit, flags, listen, log, signal, stdout};
 use boskos_server::{
     args::{Args, Serve, Storage, Verb},
     http::Limits as HttpLimits,
     server::{self, Options, Ports},
-    store::{MemoryStore, Store},
+    store::{
+        MemoryStore, SqliteStore, Store,
+        sqlite::{self, SqliteOptions},
+    },
 };
 
 #[global_allocator]
@@ -61,7 +64,7 @@ async fn serve(flags: Serve) -> anyhow::Result<ExitCode> {
         max_wait: flags.max_wait.to_std_or_zero(),
         ranch: RanchLimits {
             request_ttl: flags.request_ttl.to_std_or_zero(),
-            parked: flags.max_parked.min(http.connections),
+            parked: max_parked(&flags, &http),
             ..RanchLimits::default()
         },
         http,
@@ -97,9 +100,50 @@ fn http_limits(flags: &Serve) -> HttpLimits {
     limits
 }
 
-fn open_sqlite(_dir: &Path, _flags: &Serve) -> anyhow::Result<Arc<dyn Store>> {
-    Ok(Arc::new(MemoryStore::default()))
+/// As many waiting calls as the flags say, but never so many that a release finds no connection.
+fn max_parked(flags: &Serve, http: &HttpLimits) -> usize {
+    let room = http.connections - http.connections / 4;
+    if room < flags.max_parked {
+        tracing::warn!(
+            parked = room,
+            "fewer waiting calls than --max-parked says: a quarter of the connections is kept free"
+        );
+    }
+    flags.max_parked.min(room)
 }
-fn work_on_store(_verb: &Verb) -> anyhow::Result<()> {
+
+fn open_sqlite(dir: &Path, flags: &Serve) -> anyhow::Result<Arc<dyn Store>> {
+    let options =
+        SqliteOptions { dir: dir.to_owned(), must_exist: flags.data_must_exist, history_rows: flags.history_rows };
+    let opened = SqliteStore::open(options)?;
+    if opened.created {
+        tracing::warn!(
+            data_dir = %opened.dir.display(),
+            "this is a new store: every resource starts in its config's state (--data-must-exist makes that fatal)"
+        );
+    }
+    Ok(Arc::new(opened.store))
+}
+
+fn work_on_store(verb: &Verb) -> anyhow::Result<()> {
+    match verb {
+        Verb::CheckStore { data_dir } => {
+            let report = sqlite::check_store(data_dir)?;
+            stdout::print_line(&report.to_string())?;
+            anyhow::ensure!(
+                report.is_sound(),
+                "the store in {} is damaged: move it away and `boskos-server restore` a backup",
+                data_dir.display()
+            );
+        }
+        Verb::Backup { data_dir, to } => {
+            sqlite::backup(data_dir, to)?;
+            stdout::print_line(&format!("backed up {} to {}", data_dir.display(), to.display()))?;
+        }
+        Verb::Restore { data_dir, from } => {
+            sqlite::restore(from, data_dir)?;
+            stdout::print_line(&format!("restored {} from {}", data_dir.display(), from.display()))?;
+        }
+    }
     Ok(())
 }

@@ -14,6 +14,7 @@ use boskos_core::{
         plan::{Outcome, PlanId},
     },
 };
+use boskos_runtime::text;
 use hashbrown::HashMap;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot};
@@ -79,7 +80,7 @@ impl Steward {
     /// Dropped before, the caller has hung up: what is not decided yet will not be, and a grant
     /// that is gets undone.
     pub async fn call(self: &Arc<Self>, command: Command) -> Answer {
-        let receiver = {
+        let waiter = {
             let mut inner = self.inner.lock();
             let now = self.clock.now();
             let call = inner.new_call();
@@ -87,19 +88,22 @@ impl Steward {
             let mut own = None;
             let parcels = self.exchange(&mut inner, now, Some((call, &mut own)));
             self.rouse_if_due(&mut inner);
-            if own.is_none() {
-                let (sender, receiver) = oneshot::channel();
-                inner.calls.insert(call, sender);
-                drop(inner);
-                deliver(self, parcels);
-                Waiter { steward: self, call, receiver: Some(receiver) }
-            } else {
-                drop(inner);
-                deliver(self, parcels);
-                return Answer::new(own.expect("just seen"), self);
-            }
+            let waiter = match own {
+                Some(reply) => Err(Answer::new(reply, self)),
+                None => {
+                    let (sender, receiver) = oneshot::channel();
+                    inner.calls.insert(call, sender);
+                    Ok(Waiter { steward: self, call, receiver: Some(receiver) })
+                }
+            };
+            drop(inner);
+            deliver(self, parcels);
+            waiter
         };
-        receiver.wait().await
+        match waiter {
+            Ok(waiter) => waiter.wait().await,
+            Err(answer) => answer,
+        }
     }
 
     /// Reads the ranch as it is now: committed forms only.
@@ -213,6 +217,9 @@ impl Steward {
     }
 }
 
+/// Outcomes taken in under one lock.
+const SETTLED_AT_ONCE: usize = 256;
+
 /// The call of commands whose reply nobody waits for.
 const NOBODY: CallId = CallId(0);
 
@@ -233,7 +240,11 @@ fn deliver(steward: &Arc<Steward>, parcels: Vec<Parcel>) {
 
 impl Outcomes for Arc<Steward> {
     fn settle(&self, batch: &mut Vec<(PlanId, Outcome)>) {
-        self.change(|ranch, now| ranch.settle(batch.drain(..), now));
+        // In bites, so that requests come in between.
+        while !batch.is_empty() {
+            let bite = batch.len().min(SETTLED_AT_ONCE);
+            self.change(|ranch, now| ranch.settle(batch.drain(..bite), now));
+        }
     }
 
     fn halted(&self, why: &StoreError) {
@@ -242,7 +253,7 @@ impl Outcomes for Arc<Steward> {
         let was_halted = std::mem::replace(&mut inner.halted, true);
         drop(inner);
         if !was_halted {
-            tracing::error!(error = %why, store = self.store.name(), "the store cannot be written");
+            tracing::error!(error = text::chain(why), store = self.store.name(), "the store cannot be written");
         }
     }
 

@@ -1,11 +1,15 @@
 //! Where the ranch is kept.
 
 pub mod memory;
-pub use memory::MemoryStore;
+pub mod sqlite;
+
+pub use self::{memory::MemoryStore, sqlite::SqliteStore};
+
+use std::sync::Arc;
 
 use boskos_core::{
     Owner, ResourceType, State, WallTime,
-    ranch::plan::{LifecycleRecord, Outcome, PlaceRecord, Plan, PlanId, Sequence, Stored},
+    ranch::plan::{LifecycleRecord, Outcome, PlaceNumber, PlaceRecord, Plan, PlanId, Sequence, Stored},
 };
 
 /// A place to keep what the ranch decides.
@@ -36,7 +40,7 @@ pub trait Store: Send + Sync + 'static {
     fn load(&self, sink: &mut dyn LoadSink) -> Result<(), StoreError>;
 
     /// Begins: outcomes go to `outcomes`. Called once, after [`Self::load`].
-    fn start(&self, outcomes: std::sync::Arc<dyn Outcomes>);
+    fn start(&self, outcomes: Arc<dyn Outcomes>);
 
     /// Takes the plans to be written, in the order of decisions, and returns at once. Outcomes
     /// that are known already are added to `known`; the others reach [`Outcomes`] later, from
@@ -85,6 +89,8 @@ pub trait LoadSink {
     fn total(&mut self, r#type: ResourceType, state: State, total: u64);
     /// The highest sequence that was ever written.
     fn sequence(&mut self, last: Sequence);
+    /// The highest number that a queue place ever had.
+    fn place_number(&mut self, last: PlaceNumber);
 }
 
 /// One transition of a resource.
@@ -104,10 +110,10 @@ pub struct HistoryRow {
     pub to: Option<(State, Option<Owner>)>,
 }
 
-/// Why a store does not do what it should. (The variants are the stores' to extend.)
+/// Why a store does not do what it should.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Placeholder until the embedded store has its own.
-    #[error("{0}")]
-    Unavailable(String),
+    /// The embedded store says so.
+    #[error(transparent)]
+    Sqlite(#[from] sqlite::SqliteError),
 }

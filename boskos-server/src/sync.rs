@@ -121,10 +121,19 @@ fn sort_change(
 
 /// Brings the ranch to what `config` says. What an owner holds follows when that lets go.
 ///
+/// Comparing takes a second for a million names: it is done on a thread of its own, where requests
+/// do not wait for it.
+///
 /// # Errors
 ///
 /// If the store cannot be written; what was done until then stays.
-pub async fn apply(steward: &Arc<Steward>, config: &Config) -> Result<Difference, SyncError> {
+pub async fn apply(steward: Arc<Steward>, config: Config) -> Result<Difference, SyncError> {
+    let runtime = tokio::runtime::Handle::current();
+    let applied = tokio::task::spawn_blocking(move || runtime.block_on(apply_here(&steward, &config)));
+    applied.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))
+}
+
+async fn apply_here(steward: &Arc<Steward>, config: &Config) -> Result<Difference, SyncError> {
     let found = difference(steward, config);
     warn_of_mass_deletion(steward, &found);
     let mut comparison = Comparison::new(config);

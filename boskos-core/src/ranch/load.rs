@@ -5,7 +5,7 @@ use super::{
     command::Effects,
     inventory::Inventory,
     place::{Places, restored},
-    plan::{LifecycleRecord, PlaceRecord, PlanId, ResourceKey, Sequence, Stored},
+    plan::{LifecycleRecord, PlaceNumber, PlaceRecord, PlanId, ResourceKey, Sequence, Stored},
     snapshot::Snapshots,
     watch::Watches,
 };
@@ -94,6 +94,11 @@ impl Loader {
     /// Takes in the highest sequence that was ever given out.
     pub fn sequence(&mut self, last: Sequence) {
         self.ranch.next_sequence = self.ranch.next_sequence.max(last);
+    }
+
+    /// Takes in the highest number that a queue place ever had.
+    pub fn place_number(&mut self, last: PlaceNumber) {
+        self.ranch.places.raise_next_number(last);
     }
 
     /// The ranch, everything settled; every queue place has a whole TTL.

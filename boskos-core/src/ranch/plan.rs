@@ -175,6 +175,12 @@ pub struct Stored {
 impl PlanId {
     pub(super) const FIRST: Self = Self(NonZeroU64::MIN);
 
+    /// The id with this number, for plans that no ranch decided.
+    #[must_use]
+    pub const fn new(number: NonZeroU64) -> Self {
+        Self(number)
+    }
+
     pub(super) fn next(self) -> Self {
         Self(self.0.checked_add(1).expect("2^64 plans are never decided"))
     }

@@ -95,22 +95,6 @@ async fn stop_closes_the_port_and_the_connections() {
 }
 
 #[tokio::test]
-async fn connections_beyond_the_bound_wait_for_one_that_ends() {
-    let (address, ..) = health();
-    let mut held = Vec::new();
-    for _ in 0..64 {
-        held.push(TcpStream::connect(address).await.unwrap());
-    }
-    let beyond = tokio::spawn(status_and_body_owned(address));
-    held.pop();
-    assert_eq!(beyond.await.unwrap(), (200, "OK".into()));
-}
-
-async fn status_and_body_owned(address: SocketAddr) -> (u16, String) {
-    status_and_body(address, "GET /healthz").await
-}
-
-#[tokio::test]
 async fn metrics_are_told_with_build_and_process() {
     let registry = metrics::registry().unwrap();
     let (listener, address) = local();

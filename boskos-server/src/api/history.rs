@@ -2,6 +2,7 @@
 
 use ::http::StatusCode;
 use boskos_core::{Owner, WallTime};
+use boskos_runtime::text;
 use serde::Serialize;
 
 use super::{error, json, no_such_resource};
@@ -44,8 +45,8 @@ pub(super) async fn answer(app: &App, name: &str, query: &str) -> Reply {
     match rows {
         Ok(Ok(rows)) => json(&rows.iter().map(row).collect::<Vec<_>>()),
         Ok(Err(failure)) => {
-            tracing::error!(error = %failure, "history cannot be read");
-            error(StatusCode::SERVICE_UNAVAILABLE, &format!("history cannot be read: {failure}"))
+            tracing::error!(error = text::chain(&failure), "history cannot be read");
+            error(StatusCode::SERVICE_UNAVAILABLE, &format!("history cannot be read: {}", text::chain(&failure)))
         }
         Err(panicked) => {
             tracing::error!(error = %panicked, "reading history failed");

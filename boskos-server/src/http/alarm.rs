@@ -23,6 +23,7 @@ use super::{
 pub(crate) struct Alarm {
     phase: Phase,
     progress: u32,
+    calls: u32,
     /// When the phase began; in phases that progress prolongs, when there was some last.
     since: Instant,
     /// When the timer fires; `None` while it will not wake the task.
@@ -32,19 +33,25 @@ pub(crate) struct Alarm {
 
 impl Alarm {
     pub(crate) fn new() -> Self {
-        Self { phase: Phase::Idle, progress: 0, since: Instant::now(), armed: None, sleep: None }
+        Self { phase: Phase::Idle, progress: 0, calls: 0, since: Instant::now(), armed: None, sleep: None }
     }
 
     /// Completes with what the connection waited for too long. To be called whenever the connection waits.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, traffic: &Traffic, limits: &Limits) -> Poll<Phase> {
         let phase = traffic.phase();
         let progress = traffic.progress();
-        // A head must be whole in time however many bytes of it trickle in.
-        if phase != self.phase || (progress != self.progress && phase != Phase::Head) {
+        let calls = traffic.calls();
+        // A head must be whole in time however many bytes of it trickle in; only the next one has a time of its own.
+        let is_prolonged = match phase {
+            Phase::Head => calls != self.calls,
+            Phase::Idle | Phase::Service | Phase::Write => progress != self.progress,
+        };
+        if phase != self.phase || is_prolonged {
             self.phase = phase;
             self.since = Instant::now();
         }
         self.progress = progress;
+        self.calls = calls;
         let limit = match phase {
             Phase::Idle => limits.idle,
             Phase::Head => limits.head,

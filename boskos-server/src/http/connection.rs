@@ -8,7 +8,8 @@ use std::{
     task::Poll,
 };
 
-use hyper::service::service_fn;
+use http::Request;
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -42,10 +43,11 @@ where
 {
     let traffic = Arc::new(Traffic::new(server.limits.head_bytes));
     let caller = Arc::new(Caller::new(server.clone(), traffic.clone()));
-    let service = service_fn(move |request| {
-        caller.begin(&request);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (mut head, incoming) = request.into_parts();
+        let incoming = caller.begin(incoming);
         let caller = caller.clone();
-        async move { Ok::<_, Infallible>(caller.answer(request).await) }
+        async move { Ok::<_, Infallible>(caller.answer(&mut head, incoming).await) }
     });
     let watched = TokioIo::new(Watched::new(io, traffic.clone()));
     let mut http = server.http.serve_connection(watched, service);
@@ -56,6 +58,7 @@ where
     let mut is_listening = false;
     let mut is_stopping = false;
     let end = poll_fn(|cx| {
+        traffic.woken();
         if !is_listening {
             is_listening = true;
             let _ = stopped.as_mut().poll(cx);

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use http::{
-    HeaderName, HeaderValue, Method, Response, StatusCode,
+    HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode,
     header::{CONNECTION, CONTENT_TYPE, LOCATION, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
 };
+use hyper::body::Body;
 
 use super::{delivery::Delivery, reply_body::ReplyBody};
 
@@ -16,13 +17,19 @@ const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// One answer to one request.
 #[derive(Debug)]
-pub struct Reply(Response<ReplyBody>);
+pub struct Reply {
+    status: StatusCode,
+    content_type: Option<HeaderValue>,
+    /// Further headers; rarely any.
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: ReplyBody,
+}
 
 impl Reply {
     /// 200 without a body.
     #[must_use]
     pub fn empty() -> Self {
-        Self(Response::new(ReplyBody::empty()))
+        Self { status: StatusCode::OK, content_type: None, headers: Vec::new(), body: ReplyBody::empty() }
     }
 
     /// 200 with `body` as plain text.
@@ -70,22 +77,23 @@ impl Reply {
     /// The same with another status.
     #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {
-        *self.0.status_mut() = status;
+        self.status = status;
         self
     }
 
-    /// The same with one more header, which replaces one of that name.
+    /// The same with one more header.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.0.headers_mut().insert(name, value);
+        self.headers.push((name, value));
         self
     }
 
     /// The same with another body of the given type.
     #[must_use]
     pub fn with_body(mut self, content_type: HeaderValue, body: ReplyBody) -> Self {
-        self.0.body_mut().replace(body);
-        self.with_header(CONTENT_TYPE, content_type)
+        self.content_type = Some(content_type);
+        self.body.replace(body);
+        self
     }
 
     /// The same, asking the client to come back after `seconds`.
@@ -103,24 +111,36 @@ impl Reply {
     /// The same with something that hangs on its delivery.
     #[must_use]
     pub fn with_delivery(mut self, delivery: impl Delivery + 'static) -> Self {
-        self.0.body_mut().set_delivery(Box::new(delivery));
+        self.body.set_delivery(Box::new(delivery));
         self
     }
 
     /// The status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.0.status()
+        self.status
     }
 
     /// The bytes of the body, where they are known beforehand.
     #[must_use]
     pub fn size(&self) -> Option<u64> {
-        hyper::body::Body::size_hint(self.0.body()).exact()
+        self.body.size_hint().exact()
     }
 
-    pub(crate) fn into_response(self) -> Response<ReplyBody> {
-        self.0
+    /// Takes the request's own header map for the response: hyper takes it back for the next request, so that a
+    /// connection needs no more than the one.
+    pub(crate) fn into_response(self, mut headers: HeaderMap) -> Response<ReplyBody> {
+        headers.clear();
+        if let Some(content_type) = self.content_type {
+            headers.insert(CONTENT_TYPE, content_type);
+        }
+        for (name, value) in self.headers {
+            headers.insert(name, value);
+        }
+        let mut response = Response::new(self.body);
+        *response.status_mut() = self.status;
+        *response.headers_mut() = headers;
+        response
     }
 }
 

@@ -14,6 +14,10 @@ use tokio::sync::mpsc;
 
 use super::{delivery::Delivery, traffic::Traffic};
 
+/// Bytes of a reply that are handed to its connection at once. The connection copies them and keeps a buffer of that
+/// size, so a large reply must not pass in one piece.
+const PIECE_BYTES: usize = 64 * 1024;
+
 /// What a reply consists of behind its head, and what hangs on its delivery.
 pub struct ReplyBody {
     content: Content,
@@ -157,9 +161,11 @@ impl Body for ReplyBody {
         let chunk = match &mut this.content {
             Content::Empty => return Poll::Ready(None),
             Content::Full(bytes) => {
-                let bytes = std::mem::take(bytes);
-                this.ended();
-                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                let piece = bytes.split_to(bytes.len().min(PIECE_BYTES));
+                if bytes.is_empty() {
+                    this.ended();
+                }
+                return Poll::Ready(Some(Ok(Frame::data(piece))));
             }
             Content::Pages { paused: paused @ true, .. } => {
                 *paused = false;

@@ -23,8 +23,8 @@ use super::{
     service::Service,
 };
 
-/// hyper's buffers per connection, each way, must hold a head that is one read past its limit.
-const BUFFER_SLACK_BYTES: usize = 64 * 1024;
+/// The least that hyper takes for a buffer's limit.
+const LEAST_BUFFER_BYTES: usize = 8 * 1024;
 
 /// What all connections of a server share.
 #[derive(Debug)]
@@ -146,13 +146,17 @@ fn note(ended: Result<(), JoinError>) {
     }
 }
 
-/// hyper's own limit on the time of a head is left off: it counts the time between requests too, and sets a timer
-/// for each of them.
+/// How hyper is set up.
+///
+/// Its own limit on the time of a head is left off: it counts the time between requests too, and sets a timer for each
+/// of them. Replies are copied behind their heads rather than written from two places, which is cheaper for short ones;
+/// long ones come in pieces (see [`super::ReplyBody`]).
 fn builder(limits: &Limits) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .header_read_timeout(None)
         .max_header_size(limits.head_bytes)
-        .max_buf_size(limits.head_bytes + BUFFER_SLACK_BYTES);
+        .max_buf_size(limits.head_bytes.max(LEAST_BUFFER_BYTES))
+        .writev(false);
     builder
 }

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use http::{Method, Request, Response, StatusCode, request::Parts};
+use http::{Method, Response, StatusCode, request::Parts};
 use hyper::body::{Body, Incoming};
 
-use super::{
-    limits::Limits, reply::Reply, reply_body::ReplyBody, request_body::RequestBody, server::Server, traffic::Traffic,
-};
+use super::{reply::Reply, reply_body::ReplyBody, request_body::RequestBody, server::Server, traffic::Traffic};
 
 /// Answers requests.
 pub trait Service: Send + Sync + 'static {
@@ -18,7 +16,7 @@ pub trait Service: Send + Sync + 'static {
     /// Answers one request.
     ///
     /// The future is dropped when the client hangs up before the answer.
-    fn call(&self, head: Parts, body: RequestBody) -> impl Future<Output = Reply> + Send;
+    fn call(&self, head: &Parts, body: RequestBody) -> impl Future<Output = Reply> + Send;
 }
 
 /// One connection's way to the service.
@@ -33,42 +31,43 @@ impl<S: Service> Caller<S> {
         Self { server, traffic }
     }
 
-    /// Takes note of a request before anything of it is awaited.
-    pub(crate) fn begin(&self, request: &Request<Incoming>) {
-        self.traffic.called(!request.body().is_end_stream());
+    /// Takes note of a request before anything of it is awaited; `None` if it has no body.
+    pub(crate) fn begin(&self, incoming: Incoming) -> Option<Incoming> {
+        let has_body = !incoming.is_end_stream();
+        self.traffic.called(has_body);
+        has_body.then_some(incoming)
     }
 
     /// Answers a request that has begun.
-    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response<ReplyBody> {
-        let (head, incoming) = request.into_parts();
-        let is_head = head.method == Method::HEAD;
-        let reply = if incoming.is_end_stream() {
-            self.server.service.call(head, RequestBody::none()).await
-        } else {
-            self.answer_with_body(head, incoming, &self.server.limits).await
+    pub(crate) async fn answer(&self, head: &mut Parts, incoming: Option<Incoming>) -> Response<ReplyBody> {
+        let reply = match incoming {
+            None => self.server.service.call(head, RequestBody::none()).await,
+            // Boxed, as every call's future is moved into hyper in full size, and most have no body.
+            Some(incoming) => Box::pin(self.answer_with_body(head, incoming)).await,
         };
-        let response = self.hand_over(reply, is_head);
+        let response = self.hand_over(reply, head);
         self.traffic.answered();
         response
     }
 
-    async fn answer_with_body(&self, head: Parts, incoming: Incoming, limits: &Limits) -> Reply {
+    async fn answer_with_body(&self, head: &Parts, incoming: Incoming) -> Reply {
+        let Server { service, limits, .. } = &*self.server;
         let body = RequestBody::new(incoming, self.traffic.clone(), limits.body_bytes, limits.body);
-        if self.server.service.reads_body(&head) {
-            return self.server.service.call(head, body).await;
+        if service.reads_body(head) {
+            return service.call(head, body).await;
         }
         match body.discard().await {
-            Ok(()) => self.server.service.call(head, RequestBody::none()).await,
+            Ok(()) => service.call(head, RequestBody::none()).await,
             Err(error) => error.reply(),
         }
     }
 
     /// Ties the reply's delivery, if it has one, to the moment its last byte is in the write buffer.
-    fn hand_over(&self, reply: Reply, is_head: bool) -> Response<ReplyBody> {
-        let mut response = reply.into_response();
+    fn hand_over(&self, reply: Reply, head: &mut Parts) -> Response<ReplyBody> {
+        let mut response = reply.into_response(std::mem::take(&mut head.headers));
         if let Some(delivery) = response.body_mut().take_delivery() {
             // hyper asks such bodies for nothing: the head is all there is.
-            let ends_with_head = is_head
+            let ends_with_head = head.method == Method::HEAD
                 || response.body().is_end_stream()
                 || matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
             if ends_with_head {

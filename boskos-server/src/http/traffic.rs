@@ -21,15 +21,19 @@ pub(crate) struct Traffic {
     in_service: AtomicBool,
     /// The last request announced a body that is not known to be read to its end.
     body_open: AtomicBool,
-    /// The last read found nothing, so the task is woken by the next byte, FIN or RST.
+    /// A read since the task was last woken found nothing, so the task is woken by the next byte, FIN or RST.
     read_blocked: AtomicBool,
     /// The last write found the socket full.
     write_blocked: AtomicBool,
     /// Counts reads and writes that moved bytes; wraps.
     progress: AtomicU32,
+    /// Counts service calls; wraps.
+    calls: AtomicU32,
     /// Bytes received since the last service call began, leading empty lines not counted: the beginning of a head.
     head_bytes: AtomicUsize,
-    /// Those bytes hold a whole request line.
+    /// The last four bytes received outside bodies, the last one lowest. Unless they end a head, another has begun.
+    tail: AtomicU32,
+    /// The bytes of that head hold a whole request line.
     line_ended: AtomicBool,
     /// A request line passed the limit.
     line_too_long: AtomicBool,
@@ -61,7 +65,9 @@ impl Traffic {
             read_blocked: AtomicBool::new(false),
             write_blocked: AtomicBool::new(false),
             progress: AtomicU32::new(0),
+            calls: AtomicU32::new(0),
             head_bytes: AtomicUsize::new(0),
+            tail: AtomicU32::new(0),
             line_ended: AtomicBool::new(false),
             line_too_long: AtomicBool::new(false),
             has_encoded: AtomicBool::new(false),
@@ -85,6 +91,10 @@ impl Traffic {
         self.progress.load(Relaxed)
     }
 
+    pub(crate) fn calls(&self) -> u32 {
+        self.calls.load(Relaxed)
+    }
+
     fn progressed(&self) {
         self.progress.store(self.progress().wrapping_add(1), Relaxed);
     }
@@ -93,7 +103,11 @@ impl Traffic {
 
     /// A head was parsed and the service is called.
     pub(crate) fn called(&self, has_body: bool) {
-        self.head_bytes.store(0, Relaxed);
+        self.calls.store(self.calls().wrapping_add(1), Relaxed);
+        // What came behind this request is in hyper's buffer, unseen from here but for its end.
+        let tail = self.tail.load(Relaxed).to_be_bytes();
+        let has_begun_another = !has_body && !tail.ends_with(b"\n\r\n") && !tail.ends_with(b"\n\n");
+        self.head_bytes.store(usize::from(has_begun_another), Relaxed);
         self.line_ended.store(false, Relaxed);
         self.body_open.store(has_body, Relaxed);
         self.in_service.store(true, Relaxed);
@@ -122,6 +136,11 @@ impl Traffic {
 
     // === the socket ===
 
+    /// The connection's task runs, perhaps because of what nobody has read yet.
+    pub(crate) fn woken(&self) {
+        self.read_blocked.store(false, Relaxed);
+    }
+
     pub(crate) fn read_blocked(&self) {
         self.read_blocked.store(true, Relaxed);
     }
@@ -133,6 +152,8 @@ impl Traffic {
         if self.in_service.load(Relaxed) && self.body_open.load(Relaxed) {
             return true;
         }
+        let tail = &bytes[bytes.len().saturating_sub(4)..];
+        self.tail.store(tail.iter().fold(self.tail.load(Relaxed), |tail, byte| tail << 8 | u32::from(*byte)), Relaxed);
         let before = self.head_bytes.load(Relaxed);
         // Old clients end a body with an empty line that belongs to no request.
         let skip = if before == 0 { bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count() } else { 0 };

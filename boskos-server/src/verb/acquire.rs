@@ -24,9 +24,10 @@ pub(crate) async fn answer(app: &App, query: &str) -> Reply {
         Err(error) => return bad_request(error.to_string()),
     };
     let has_request_id = !request_id.is_empty();
+    let from = State::from(&*state);
     let command = Acquire {
         r#type: ResourceType::from(&*r#type),
-        state: State::from(&*state),
+        state: from.clone(),
         dest: State::from(&*dest),
         owner: Owner::from(&*owner),
         request_id: has_request_id.then(|| request_id.into_owned()),
@@ -35,7 +36,7 @@ pub(crate) async fn answer(app: &App, query: &str) -> Reply {
     let (reply, undo) = app.steward.call(Command::Acquire(command)).await.open();
     match reply {
         Answered::Granted(granted) => {
-            app.instruments.granted(&granted.resource, &state, has_request_id, granted.waited);
+            app.instruments.granted(&granted.resource, from, has_request_id, granted.waited);
             Reply::text(granted.resource.to_json()).with_delivery(undo)
         }
         Answered::Refused(refusal) => refused("Acquire failed", &refusal),

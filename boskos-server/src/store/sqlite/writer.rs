@@ -1,0 +1,193 @@
+//! The one thread that writes.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use boskos_core::ranch::plan::{Outcome, Plan, PlanId};
+use rusqlite::Connection;
+use smallvec::SmallVec;
+
+use super::{
+    batch::{Failure, Session},
+    disturbance::{Disturbance, Moment},
+    error::SqliteError,
+    format::{self, Access},
+    queue::Queue,
+    truth,
+};
+use crate::store::{Outcomes, StoreError};
+
+/// How soon after a failure the file is tried again; twice as long every further time.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest time between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Commits what is in the queue, reports what became of it, and finds its way back after
+/// failures.
+pub(super) struct Writer {
+    pub(super) path: PathBuf,
+    pub(super) history_rows: u64,
+    pub(super) queue: Arc<Queue>,
+    pub(super) disturbance: Arc<dyn Disturbance>,
+}
+
+/// How writing came to an end.
+enum End {
+    /// Everything is written, and no more will come.
+    Closed,
+    /// It failed; these plans may be written or not.
+    Failed(SqliteError, Vec<Plan>),
+}
+
+/// The pause before the next try.
+struct Backoff(Duration);
+
+/// A writer that panics leaves plans behind of which nobody will ever hear: better no process.
+struct AbortOnPanic;
+
+impl Writer {
+    /// Writes until the queue is closed.
+    pub(super) fn run(self, mut connection: Connection) -> Result<(), SqliteError> {
+        let _abort = AbortOnPanic;
+        let Some(outcomes) = self.queue.started() else { return self.finish(connection) };
+        let mut backoff = Backoff(FIRST_PAUSE);
+        loop {
+            match self.serve(&connection, &*outcomes, &mut backoff) {
+                End::Closed => return self.finish(connection),
+                End::Failed(why, doubtful) => {
+                    drop(connection);
+                    tracing::debug!(error = %why, "the store is opened anew");
+                    connection = self.recover(doubtful, &*outcomes, &mut backoff)?;
+                }
+            }
+        }
+    }
+
+    /// Commits batch after batch.
+    fn serve(&self, connection: &Connection, outcomes: &dyn Outcomes, backoff: &mut Backoff) -> End {
+        let mut plans = Vec::new();
+        let mut batch = Vec::new();
+        let mut session = match Session::new(connection, self.history_rows, &*self.disturbance) {
+            Ok(session) => session,
+            Err(error) => return self.halt(error.in_file(&self.path), plans, &Outcome::NotWritten, outcomes),
+        };
+        while self.queue.take(&mut plans) {
+            let error = |error| SqliteError::sqlite("write to", &self.path)(error);
+            match session.write(&plans) {
+                Ok(()) => {
+                    report(&mut plans, &Outcome::Committed(SmallVec::new()), &mut batch);
+                    outcomes.settle(&mut batch);
+                    *backoff = Backoff(FIRST_PAUSE);
+                }
+                Err(Failure::NotWritten(why)) => {
+                    drop(session);
+                    return self.halt(error(why), plans, &Outcome::NotWritten, outcomes);
+                }
+                Err(Failure::Unknown(why)) => {
+                    drop(session);
+                    return self.halt(error(why), plans, &Outcome::Unknown, outcomes);
+                }
+            }
+        }
+        End::Closed
+    }
+
+    /// Says that nothing can be written, then what that means for `failed` and what is queued.
+    fn halt(&self, why: SqliteError, failed: Vec<Plan>, outcome: &Outcome, outcomes: &dyn Outcomes) -> End {
+        let why = StoreError::from(why);
+        outcomes.halted(&why);
+        let StoreError::Sqlite(why) = why;
+        let mut batch: Vec<_> = failed.iter().map(|plan| (plan.id, outcome.clone())).collect();
+        report(&mut self.queue.halt(), &Outcome::NotWritten, &mut batch);
+        outcomes.settle(&mut batch);
+        End::Failed(why, if matches!(outcome, Outcome::Unknown) { failed } else { Vec::new() })
+    }
+
+    /// Tries until the file can be written again, and says what became of `doubtful`.
+    fn recover(
+        &self,
+        mut doubtful: Vec<Plan>,
+        outcomes: &dyn Outcomes,
+        backoff: &mut Backoff,
+    ) -> Result<Connection, SqliteError> {
+        loop {
+            let closing = !self.queue.pause(backoff.next());
+            match self.reopen(&doubtful) {
+                Ok((connection, written)) => {
+                    let outcome = if written { Outcome::Committed(SmallVec::new()) } else { Outcome::NotWritten };
+                    let mut batch = Vec::new();
+                    report(&mut doubtful, &outcome, &mut batch);
+                    if !batch.is_empty() {
+                        outcomes.settle(&mut batch);
+                    }
+                    self.queue.resume();
+                    outcomes.resumed();
+                    return Ok(connection);
+                }
+                Err(why) if closing => return Err(why),
+                Err(why) => tracing::debug!(error = %why, "the store still cannot be written"),
+            }
+        }
+    }
+
+    /// Opens the file anew, makes sure that it can be written, and looks whether `doubtful` is in
+    /// it.
+    fn reopen(&self, doubtful: &[Plan]) -> Result<(Connection, bool), SqliteError> {
+        let named = |error| SqliteError::sqlite("write to", &self.path)(error);
+        let connection = format::connect(&self.path, Access::Write)?;
+        self.disturbance.at(Moment::Reopen, &connection).map_err(named)?;
+        // What a failed sync left in the log may be in the system's memory and not on the disk,
+        // and no later sync would say so. So what counts is written once more, into the file, and
+        // the log is cut off: then the file says for certain how it is, and nothing of a batch
+        // that failed is left behind.
+        empty_log(&connection).map_err(named)?;
+        let written = !doubtful.is_empty() && truth::shows(&connection, doubtful).map_err(named)?;
+        Session::new(&connection, self.history_rows, &*self.disturbance)
+            .map_err(|error| error.in_file(&self.path))?
+            .probe()
+            .map_err(|failure| named(failure.into_error()))?;
+        Ok((connection, written))
+    }
+
+    /// Moves the log into the file and closes it.
+    fn finish(&self, connection: Connection) -> Result<(), SqliteError> {
+        let named = |error| SqliteError::sqlite("close", &self.path)(error);
+        let emptied = match empty_log(&connection) {
+            // Someone reads: the log stays and is read at the next start.
+            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => Ok(()),
+            other => other,
+        };
+        let closed = connection.close().map_err(|(_, error)| error);
+        emptied.and(closed).map_err(named)
+    }
+}
+
+/// Moves all of the log into the file, makes that last, and cuts the log off.
+pub(super) fn empty_log(connection: &Connection) -> rusqlite::Result<()> {
+    let busy: bool = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy {
+        let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+        return Err(rusqlite::Error::SqliteFailure(busy, Some("the log is being read".to_owned())));
+    }
+    Ok(())
+}
+
+fn report(plans: &mut Vec<Plan>, outcome: &Outcome, batch: &mut Vec<(PlanId, Outcome)>) {
+    batch.extend(plans.drain(..).map(|plan| (plan.id, outcome.clone())));
+}
+
+impl Backoff {
+    fn next(&mut self) -> Duration {
+        let pause = self.0;
+        self.0 = (2 * pause).min(LONGEST_PAUSE);
+        pause
+    }
+}
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
+    }
+}

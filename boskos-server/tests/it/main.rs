@@ -1,0 +1,32 @@
+//! A whole server from outside: real sockets, real files, real processes.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod contract_answers;
+mod contract_configs;
+mod contract_cuts;
+mod contract_following;
+mod contract_queue;
+mod contract_requests;
+mod contract_verbs;
+mod contract_waiting;
+mod crash;
+mod doubles;
+mod harness;
+mod http_deadlines;
+mod http_delivery;
+mod http_hang_ups;
+mod http_limits;
+mod http_replies;
+mod http_server;
+mod http_support;
+mod ledger;
+mod load;
+mod store_contract;
+mod store_copies;
+mod store_damage;
+mod store_directory;
+mod store_doubles;
+mod store_format;
+mod store_outage;
+mod store_support;
