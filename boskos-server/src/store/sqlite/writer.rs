@@ -143,6 +143,10 @@ impl Writer {
             // file, and the log is cut off: then the file says for certain how it is.
             empty_log(&connection).map_err(named)?;
             written = truth::shows(&connection, doubtful).map_err(named)?;
+        } else if let Err(error) = empty_log(&connection) {
+            // A log may be most of what fills a small disk, and gives its room back only once it
+            // is in the file. Where that does not work the log is as good as it was.
+            tracing::debug!(%error, "the log could not be moved into the file");
         }
         Session::new(&connection, self.history_rows, &*self.disturbance)
             .map_err(|error| error.in_file(&self.path))?
