@@ -200,8 +200,10 @@ impl Ranch {
         }
         self.pay_owed_if_due(now);
         self.continue_resets(now, &mut budget);
-        self.expire_resources(now, &mut budget);
-        self.keep_up(now, &mut budget);
+        if !self.syncing {
+            self.expire_resources(now, &mut budget);
+            self.keep_up(now, &mut budget);
+        }
         budget == 0
     }
 

@@ -328,6 +328,7 @@ impl Ranch {
             self.unpark(number, now);
         } else if !self.watches.cancel(call) && !self.places.cancel_follower(call) {
             self.cancel_waiting(call);
+            self.abandon_grant(call);
         }
     }
 

@@ -31,6 +31,9 @@ const MANY_CONNECTIONS: usize = 256;
 
 const MEGABYTE: f64 = 1e6;
 
+/// The share of the machine that other programs may take of a run that is quoted.
+const DISTURBED: f64 = 0.05;
+
 /// Milliseconds that one client's acquires may take at p99, whatever goes on beside them.
 const CALM: Goal = Goal::AtMost(20.0, " ms");
 
@@ -355,6 +358,9 @@ impl fmt::Display for Bench {
         let shares: Vec<String> =
             self.disturbed.iter().map(|(part, share)| format!("{part} {:.0} %", share * 100.0)).collect();
         writeln!(f, "Other programs took of the processors: {}.", shares.join(", "))?;
+        if self.disturbed.iter().any(|(_, share)| *share > DISTURBED) {
+            writeln!(f, "**The machine was busy with other things: not to be quoted.**")?;
+        }
         if self.settings.quick {
             writeln!(f, "**A quick try: too short and too small to be quoted.**")?;
         }

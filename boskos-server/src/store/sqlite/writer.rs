@@ -136,14 +136,12 @@ impl Writer {
         let named = |error| SqliteError::sqlite("write to", &self.path)(error);
         let connection = format::connect(&self.path, Access::Write)?;
         self.disturbance.at(Moment::Reopen, &connection).map_err(named)?;
-        let mut written = false;
-        if !doubtful.is_empty() {
-            // What a failed sync left in the log may be in the system's memory and not on the
-            // disk, and no later sync would say so. So what counts is written once more, into the
-            // file, and the log is cut off: then the file says for certain how it is.
-            empty_log(&connection).map_err(named)?;
-            written = truth::shows(&connection, doubtful).map_err(named)?;
-        }
+        // What a failed sync left in the log may be in the system's memory and not on the disk,
+        // and no later sync would say so. So what counts is written once more, into the file, and
+        // the log is cut off: then the file says for certain how it is, and nothing of a batch
+        // that failed is left behind.
+        empty_log(&connection).map_err(named)?;
+        let written = !doubtful.is_empty() && truth::shows(&connection, doubtful).map_err(named)?;
         Session::new(&connection, self.history_rows, &*self.disturbance)
             .map_err(|error| error.in_file(&self.path))?
             .probe()
