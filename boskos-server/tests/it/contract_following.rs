@@ -172,7 +172,10 @@ fn static_type_that_turns_dynamic_is_adopted_and_back() {
         assert_eq!(server.take("t", "dirty", "me"), "a");
         println!("{:?}", server.resources(""));
         configure(server, "resources: [{type: t, state: free, min-count: 3, max-count: 4}, {type: u, names: [z]}]");
-        eventually("a third one is made", || {println!("{:?} {}", server.resources(""), server.get("/api/v1/lifecycles").text());  (server.names("type=t").len() == 3).then_some(())});
+        eventually("a third one is made", || {
+            println!("{:?} {}", server.resources(""), server.get("/api/v1/lifecycles").text());
+            (server.names("type=t").len() == 3).then_some(())
+        });
         assert!(server.resource("a").is_some() && server.resource("b").is_some(), "adopted, not deleted");
         server.release("a", "free", "me");
         assert_eq!(server.names("type=t").len(), 3);
