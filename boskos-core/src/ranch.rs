@@ -24,6 +24,7 @@ mod load;
 mod place;
 mod pool;
 mod release;
+mod reopen;
 mod reset;
 mod settle;
 mod snapshot;

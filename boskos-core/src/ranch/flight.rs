@@ -112,10 +112,11 @@ impl Ranch {
     /// The caller of a grant in flight has gone.
     pub(super) fn abandon_grant(&mut self, call: CallId) {
         for flight in self.flights.values_mut() {
-            match &mut flight.purpose {
-                Purpose::Grant(grant) if grant.call == call => grant.gone = true,
-                Purpose::GrantAll { call: of, gone, .. } if *of == call => *gone = true,
-                _ => {}
+            if let Purpose::Grant(Grant { call: of, gone, .. }) | Purpose::GrantAll { call: of, gone, .. } =
+                &mut flight.purpose
+                && *of == call
+            {
+                *gone = true;
             }
         }
     }

@@ -64,7 +64,7 @@ impl Ranch {
                 Waiting::Foreign(foreign) if heard.as_ref().is_some_and(|heard| heard.version > foreign.version) => {}
                 Waiting::Foreign(foreign) => heard = Some(foreign),
                 Waiting::Change(call, change) => changes.push((call, change)),
-                other => rest.push_back(other),
+                next @ (Waiting::Command(..) | Waiting::Reset(_) | Waiting::Undo(_)) => rest.push_back(next),
             }
         }
         *waiting = rest;

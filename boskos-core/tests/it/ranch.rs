@@ -21,6 +21,6 @@ fn ranch_does_what_the_model_does_when_nothing_is_in_flight() {
 
 #[test]
 fn ranch_keeps_its_promises_whatever_the_store_answers() {
-    let tally = hunt("loose", 3_000, 150, loose::play);
+    let tally = hunt("loose", 2_000, 150, loose::play);
     tally.assert_each(loose::EXPECTED, 100);
 }

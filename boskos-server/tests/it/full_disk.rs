@@ -49,6 +49,24 @@ fn full_disk_refuses_writes_loses_nothing_and_recovers_by_itself() {
     drop(mount);
 }
 
+#[test]
+fn log_that_fills_the_disk_gives_its_room_back() {
+    let dir = process::folder(&load::config());
+    let mount = Mount::new(&dir.path().join("data"), "1m");
+    let running = Process::start(&mut server(dir.path()));
+    let ledger = Arc::new(Ledger::of(running.http));
+    let load = Load::start(running.http, &ledger, 1);
+    // Long before the log would be moved into the file by itself.
+    for times in 1..=3 {
+        eventually("a full disk", || (ledger.refusals_to_write() >= times).then_some(()));
+        load.await_acks(&ledger, 100);
+    }
+    load.stop();
+    ledger.check(running.http);
+    drop(running);
+    drop(mount);
+}
+
 /// Takes what room there is.
 fn fill(ballast: &std::path::Path) {
     let mut file = File::create(ballast).unwrap();

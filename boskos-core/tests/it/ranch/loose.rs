@@ -160,19 +160,14 @@ impl<'a> Loose<'a> {
     fn ask(&mut self, command: Command) -> Check<CallId> {
         let call = self.new_call();
         self.say(|| format!("{call:?} {command:?}"));
-        let candidates = match &command {
-            Command::Acquire(acquire) => {
-                let meant = |resource: &Resource| {
-                    resource.r#type == acquire.r#type && resource.state == acquire.state && resource.owner.is_none()
-                };
-                self.flying
-                    .iter()
-                    .filter(|flying| self.may_yield(&flying.plan, meant))
-                    .map(|flying| flying.plan.id)
-                    .collect()
-            }
-            _ => Vec::new(),
-        };
+        let mut candidates = Vec::new();
+        if let Command::Acquire(acquire) = &command {
+            let meant = |resource: &Resource| {
+                resource.r#type == acquire.r#type && resource.state == acquire.state && resource.owner.is_none()
+            };
+            let plans = self.flying.iter().map(|flying| &flying.plan);
+            candidates = plans.filter(|plan| self.may_yield(plan, meant)).map(|plan| plan.id).collect();
+        }
         if !matches!(command, Command::Undo(_)) {
             let asked = self.now.mono;
             self.calls.insert(call, Call { command: command.clone(), asked, hung_up: None, candidates });

@@ -82,7 +82,7 @@ impl Loose<'_> {
         if call.hung_up.is_some() {
             self.tally.note("hang-ups with the grant in flight");
         }
-        if call.hung_up.is_some() || self.last_call % 5 == 0 {
+        if call.hung_up.is_some() || self.last_call.is_multiple_of(5) {
             self.unread.push(receipt);
         }
     }

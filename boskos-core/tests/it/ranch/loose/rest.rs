@@ -99,11 +99,11 @@ impl Loose<'_> {
     fn check_calls(&self) -> Check {
         let mut parked = 0;
         for (id, call) in self.calls.iter().filter(|(_, call)| call.hung_up.is_none()) {
-            match &call.command {
-                Command::Acquire(asked) if !asked.wait.is_zero() => parked += 1,
-                Command::Watch(_) => {}
-                command => return Err(format!("{id:?} {command:?} is never answered")),
+            let acquires = matches!(&call.command, Command::Acquire(asked) if !asked.wait.is_zero());
+            if !acquires && !matches!(call.command, Command::Watch(_)) {
+                return Err(format!("{id:?} {:?} is never answered", call.command));
             }
+            parked += usize::from(acquires);
         }
         if self.ranch.parked() != parked {
             return Err(format!("{parked} calls wait for an answer and {} are parked", self.ranch.parked()));

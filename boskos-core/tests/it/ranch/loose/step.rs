@@ -158,7 +158,11 @@ impl Loose<'_> {
                 let old = self.shelf.find(put.record.resource.name.as_str());
                 put.record.resource.owner.is_some() && old.is_none_or(|old| old.record.resource.owner.is_none())
             }
-            _ => false,
+            Write::Delete(_)
+            | Write::PutPlace(_)
+            | Write::DeletePlace(_)
+            | Write::PutLifecycle(_)
+            | Write::DeleteLifecycle(_) => false,
         });
         i64::try_from(grants.count()).expect("few")
     }
