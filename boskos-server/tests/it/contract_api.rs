@@ -1,5 +1,6 @@
 //! `/api/v1`: what readers beyond the original's clients ask for.
 
+use boskos_core::ranch::Limits;
 use serde_json::{Value, json};
 
 use crate::harness::{Server, client::without_times, eventually, for_each_store, with_server};
@@ -197,7 +198,7 @@ fn queue_tells_who_waits_for_what_since_when() {
 #[test]
 fn info_tells_version_store_and_limits() {
     for_each_store(|store| {
-        let server = Server::start(store, CONFIG);
+        let server = Server::start_with(store, CONFIG, |options| options.ranch = Limits::default());
         let info = api(&server, "info");
         assert_eq!(info["store"], store.name());
         assert_eq!(info["version"], boskos_runtime::version::VERSION);

@@ -127,7 +127,8 @@ impl Server {
             config: path,
             update_period: Duration::from_secs(600),
             max_wait: Duration::from_secs(50),
-            ranch: RanchLimits::default(),
+            // However slow the machine, no place ends that a test does not want to end.
+            ranch: RanchLimits { request_ttl: Duration::from_secs(3600), ..RanchLimits::default() },
             http: HttpLimits::default(),
             data_dir: None,
         };
