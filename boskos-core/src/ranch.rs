@@ -24,6 +24,7 @@ mod load;
 mod place;
 mod pool;
 mod release;
+mod reopen;
 mod reset;
 mod settle;
 mod snapshot;
@@ -200,8 +201,10 @@ impl Ranch {
         }
         self.pay_owed_if_due(now);
         self.continue_resets(now, &mut budget);
-        self.expire_resources(now, &mut budget);
-        self.keep_up(now, &mut budget);
+        if !self.syncing {
+            self.expire_resources(now, &mut budget);
+            self.keep_up(now, &mut budget);
+        }
         budget == 0
     }
 

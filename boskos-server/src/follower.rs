@@ -8,7 +8,10 @@ use std::{
 
 use boskos_core::config::Config;
 use boskos_runtime::text;
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::{
+    EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
+    event::{AccessKind, AccessMode},
+};
 use tokio::{sync::mpsc, time::sleep};
 
 use crate::{
@@ -23,29 +26,36 @@ const RETRY: Duration = Duration::from_secs(5);
 /// Follows one config file for one ranch.
 #[derive(Debug)]
 pub struct Follower {
-    path: PathBuf,
+    watch: Watch,
     steward: Arc<Steward>,
     period: Duration,
 }
 
+/// Hears of changes in the folders that a file is in: its own, and the one that it links to.
+#[derive(Debug)]
+pub struct Watch {
+    path: PathBuf,
+    watcher: Option<RecommendedWatcher>,
+    watched: Vec<PathBuf>,
+    changes: mpsc::Receiver<()>,
+}
+
 impl Follower {
-    /// Follows `path`, which is re-read at least every `period`.
+    /// Follows the watched file, which is re-read at least every `period`.
     #[must_use]
-    pub fn new(path: PathBuf, steward: Arc<Steward>, period: Duration) -> Self {
-        Self { path, steward, period }
+    pub fn new(watch: Watch, steward: Arc<Steward>, period: Duration) -> Self {
+        Self { watch, steward, period }
     }
 
     /// Follows the file for ever; `again` yields when it is to be read at once.
-    pub async fn run(self, mut again: mpsc::Receiver<()>) {
-        let (changed, mut changes) = mpsc::channel(1);
-        let mut watch = Watch::begin(&self.path, changed);
+    pub async fn run(mut self, mut again: mpsc::Receiver<()>) {
         loop {
             tokio::select! {
-                Some(()) = changes.recv() => {}
+                Some(()) = self.watch.changes.recv() => {}
                 Some(()) = again.recv() => {}
                 () = sleep(self.period) => {}
             }
-            watch.follow_link();
+            self.watch.follow_link();
             while !self.read_and_apply().await {
                 sleep(RETRY).await;
             }
@@ -63,7 +73,7 @@ impl Follower {
         };
         match sync::apply(self.steward.clone(), config).await {
             Ok(found) => {
-                log_applied(&self.path, &found);
+                log_applied(&self.watch.path, &found);
                 true
             }
             Err(error) => {
@@ -80,7 +90,7 @@ impl Follower {
             sleep(SETTLE).await;
             let now = self.read().await?;
             if now == before {
-                let path = self.path.clone();
+                let path = self.watch.path.clone();
                 return blocking(move || config_file::parse(&path, &now)).await;
             }
             before = now;
@@ -88,7 +98,7 @@ impl Follower {
     }
 
     async fn read(&self) -> Result<Vec<u8>, ConfigFileError> {
-        let path = self.path.clone();
+        let path = self.watch.path.clone();
         blocking(move || config_file::read(&path)).await
     }
 }
@@ -117,23 +127,25 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     }
 }
 
-/// Hears of changes in the folders that the file is in: its own, and the one that it links to.
-struct Watch {
-    path: PathBuf,
-    watcher: Option<RecommendedWatcher>,
-    watched: Vec<PathBuf>,
-}
+// === impl Watch ===
 
 impl Watch {
-    fn begin(path: &Path, changed: mpsc::Sender<()>) -> Self {
-        let watcher = notify::recommended_watcher(move |_event| {
-            // One that is not read yet says the same.
-            let _ = changed.try_send(());
+    /// Begins to listen for changes of the file at `path`. To be done before the file is first
+    /// read, or a change just after that goes unnoticed.
+    #[must_use]
+    pub fn begin(path: PathBuf) -> Self {
+        let (changed, changes) = mpsc::channel(1);
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // What is only read has not changed: a read of our own would be followed by another.
+            if !event.is_ok_and(|event| is_only_read(event.kind)) {
+                // A change that is not read yet says the same.
+                let _ = changed.try_send(());
+            }
         });
         let watcher = watcher
             .inspect_err(|error| tracing::warn!(%error, "changes of the config are seen at the update period only"))
             .ok();
-        let mut watch = Self { path: path.to_owned(), watcher, watched: Vec::new() };
+        let mut watch = Self { path, watcher, watched: Vec::new(), changes };
         watch.follow_link();
         watch
     }
@@ -162,6 +174,10 @@ impl Watch {
             }
         }
     }
+}
+
+fn is_only_read(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
 }
 
 fn folder_of(path: &Path) -> Option<PathBuf> {

@@ -30,7 +30,7 @@ use crate::{
     app::App,
     clock::Clock,
     config_file::{self, ConfigFileError},
-    follower::{Follower, log_applied},
+    follower::{Follower, Watch, log_applied},
     http::{Drained, Limits as HttpLimits},
     instruments::{Instruments, RanchGauges},
     steward::Steward,
@@ -119,6 +119,7 @@ pub async fn start(options: Options, store: Arc<dyn Store>, ports: Ports) -> Res
     let (http, health, metrics) = (ports.http.local_addr()?, ports.health.local_addr()?, ports.metrics.local_addr()?);
     background.spawn(health::serve(ports.health, readiness.clone(), std::future::pending()));
 
+    let watch = Watch::begin(options.config.clone());
     let (steward, config) = load(&options, store.clone()).await?;
     store.start(Arc::new(steward.clone()));
     background.spawn(steward.clone().drive());
@@ -131,7 +132,7 @@ pub async fn start(options: Options, store: Arc<dyn Store>, ports: Ports) -> Res
     background.spawn(boskos_runtime::metrics::serve(ports.metrics, registry, std::future::pending()));
 
     let (reread, again) = mpsc::channel(1);
-    let follower = Follower::new(options.config.clone(), steward.clone(), options.update_period);
+    let follower = Follower::new(watch, steward.clone(), options.update_period);
     background.spawn(follower.run(again));
 
     let info = info(&options, &*store);

@@ -42,7 +42,8 @@ impl Ranch {
             Standing::New(rank) if rank <= self.inventory.pool(pool).unowned.len() => {
                 let until = until(&acquire, now);
                 let request_id = acquire.request_id;
-                let grant = Grant { call, place: None, request_id, asked: now.mono, until, from: acquire.state };
+                let grant =
+                    Grant { call, place: None, request_id, asked: now.mono, until, from: acquire.state, gone: false };
                 self.grant(self.oldest(pool), acquire.owner, acquire.dest, grant, now);
             }
             Standing::In(number, _) => {
@@ -53,6 +54,17 @@ impl Ranch {
             Standing::New(rank) => self.acquire_new(kind, pool, rank, call, acquire, now),
         }
         self.inventory.drop_pool_if_unused(pool);
+    }
+
+    /// Judges a call without a place anew, unless a later one of its id has come between.
+    pub(super) fn acquire_again(&mut self, call: CallId, acquire: Acquire, now: Now) {
+        let pool = self.inventory.find_pool(acquire.r#type.as_str(), acquire.state.as_str());
+        let id = acquire.request_id.as_ref();
+        let replaced = id.zip(pool).is_some_and(|(id, pool)| self.inventory.pool(pool).ids.contains_key(id));
+        if replaced {
+            return self.refuse(call, Refusal::NoneAvailable(acquire.r#type.as_str().to_owned()));
+        }
+        self.decide(call, Command::Acquire(acquire), now);
     }
 
     fn standing(&self, pool: PoolKey, request_id: Option<&str>) -> Standing {
@@ -141,7 +153,8 @@ impl Ranch {
         let key = self.oldest(pool);
         self.inventory.pool_mut(pool).line.leave(number);
         self.places.begin_grant(number);
-        let grant = Grant { call: to.call, place: Some(number), request_id: None, asked, until: to.until, from };
+        let grant =
+            Grant { call: to.call, place: Some(number), request_id: None, asked, until: to.until, from, gone: false };
         self.grant(key, to.owner, to.dest, grant, now);
     }
 
@@ -168,7 +181,7 @@ impl Ranch {
         let mut draft = self.draft();
         self.draft_create(&mut draft, Record::new(resource), false, now);
         let request_id = acquire.request_id;
-        let grant = Grant { call, place: None, request_id, asked: now.mono, until, from: acquire.state };
+        let grant = Grant { call, place: None, request_id, asked: now.mono, until, from: acquire.state, gone: false };
         self.launch(draft, Purpose::Grant(grant));
     }
 

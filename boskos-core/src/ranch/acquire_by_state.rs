@@ -29,6 +29,6 @@ impl Ranch {
             let record = self.moved(key, acquire.dest.clone(), Some(acquire.owner.clone()));
             self.draft_put(&mut draft, key, record, Age::Fresh, Role::Plain, now);
         }
-        self.launch(draft, Purpose::GrantAll { call, command: acquire });
+        self.launch(draft, Purpose::GrantAll { call, command: acquire, gone: false });
     }
 }

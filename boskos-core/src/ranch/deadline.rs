@@ -22,11 +22,11 @@ impl Ranch {
     pub fn next_wake(&self) -> Wake {
         let keeps = !self.upkeep.is_empty() && !self.syncing;
         let chores = !self.resets.is_empty() || keeps;
-        let mono = [self.places.first_deadline(), self.watches.first_deadline(), self.owed_at];
+        let mono = [self.places.first_deadline(), self.watches.first_deadline(), self.owed_at.filter(|_| !self.halted)];
         Wake {
             at_once: chores && !self.halted,
             mono: mono.into_iter().flatten().min(),
-            wall: self.inventory.first_expiring().map(|(at, _)| at).filter(|_| !self.halted),
+            wall: self.inventory.first_expiring().map(|(at, _)| at).filter(|_| !self.halted && !self.syncing),
             places: self.places.len() > 0,
         }
     }

@@ -55,8 +55,8 @@ pub(super) enum Age {
 pub(super) enum Purpose {
     /// Grants one resource; the place that it ends, if there was one.
     Grant(Grant),
-    /// Grants all resources that it changes.
-    GrantAll { call: CallId, command: AcquireByState },
+    /// Grants all resources that it changes; whether the caller has gone meanwhile.
+    GrantAll { call: CallId, command: AcquireByState, gone: bool },
     /// Done when written.
     Mutation { call: CallId, command: Command },
     /// One part of a reset: whom the resource was taken from.
@@ -89,6 +89,8 @@ pub(super) struct Grant {
     pub(super) until: Option<MonoTime>,
     /// The state that was asked for.
     pub(super) from: State,
+    /// Whether the caller has gone meanwhile: in a conflict the call is not judged anew.
+    pub(super) gone: bool,
 }
 
 /// Collects what one plan reserves and writes.
@@ -107,6 +109,18 @@ impl Draft {
 }
 
 impl Ranch {
+    /// The caller of a grant in flight has gone.
+    pub(super) fn abandon_grant(&mut self, call: CallId) {
+        for flight in self.flights.values_mut() {
+            if let Purpose::Grant(Grant { call: of, gone, .. }) | Purpose::GrantAll { call: of, gone, .. } =
+                &mut flight.purpose
+                && *of == call
+            {
+                *gone = true;
+            }
+        }
+    }
+
     pub(super) fn draft(&mut self) -> Draft {
         let id = self.next_plan;
         self.next_plan = id.next();

@@ -9,7 +9,8 @@ use crate::Now;
 
 impl Ranch {
     /// Takes in what someone else made of an object. What is not newer than what the ranch knows
-    /// is an echo; a resource in flight is looked at again when its write is settled.
+    /// is an echo; a resource in flight is looked at again when its write is settled. Of an object
+    /// whose deletion was settled nothing older may be reported: the ranch has forgotten it.
     pub fn observe(&mut self, foreign: Foreign, now: Now) {
         match self.inventory.find(foreign.name.as_str()) {
             None => self.observe_new(foreign, now),
@@ -33,7 +34,7 @@ impl Ranch {
         self.inventory.unindex(key);
         let Some(resource) = foreign.now else {
             self.leave_flight(key, Role::Plain);
-            self.land_deletion(key, now);
+            self.land_deletion(key, foreign.version, now);
             return;
         };
         let slot = self.inventory.get(key);

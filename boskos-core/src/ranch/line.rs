@@ -141,3 +141,87 @@ impl Line {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+
+    use super::Line;
+
+    /// Joins a number that is absent, or has one leave that is present or not.
+    #[derive(Clone, Debug)]
+    enum Move {
+        Join(u64),
+        JoinAtTheEnd,
+        Leave(u64),
+        LeaveRank(usize),
+    }
+
+    fn moves() -> impl Strategy<Value = Vec<Move>> {
+        let one = prop_oneof![
+            3 => (0_u64..64).prop_map(Move::Join),
+            6 => Just(Move::JoinAtTheEnd),
+            2 => (0_u64..64).prop_map(Move::Leave),
+            5 => (0_usize..200).prop_map(Move::LeaveRank),
+        ];
+        vec(one, 0..200)
+    }
+
+    /// Makes a move in a sorted `Vec`, and in the line.
+    fn make(step: &Move, line: &mut Line, sorted: &mut Vec<u64>) {
+        let number = match step {
+            Move::Join(number) | Move::Leave(number) => *number,
+            Move::JoinAtTheEnd => sorted.last().map_or(32, |last| last + 1),
+            Move::LeaveRank(rank) => sorted.get(rank % sorted.len().max(1)).copied().unwrap_or(7),
+        };
+        match (step, sorted.binary_search(&number)) {
+            (Move::Join(_) | Move::JoinAtTheEnd, Err(index)) => {
+                sorted.insert(index, number);
+                line.join(number);
+            }
+            // Nothing joins twice.
+            (Move::Join(_) | Move::JoinAtTheEnd, Ok(_)) => {}
+            (Move::Leave(_) | Move::LeaveRank(_), Ok(index)) => {
+                sorted.remove(index);
+                assert!(line.leave(number));
+            }
+            (Move::Leave(_) | Move::LeaveRank(_), Err(_)) => assert!(!line.leave(number)),
+        }
+    }
+
+    fn assert_same(line: &Line, sorted: &[u64]) {
+        assert_eq!(line.iter().collect::<Vec<_>>(), sorted);
+        assert_eq!((line.len(), line.is_empty()), (sorted.len(), sorted.is_empty()));
+        assert_eq!((line.at(0), line.at(sorted.len() + 1)), (None, None));
+        for (index, number) in sorted.iter().enumerate() {
+            assert_eq!(line.at(index + 1), Some(*number));
+        }
+        let end = sorted.last().map_or(64, |last| last + 2);
+        for number in 0..end {
+            assert_eq!(line.rank(number), sorted.binary_search(&number).ok().map(|index| index + 1), "of {number}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn line_ranks_as_a_sorted_list_does(moves in moves()) {
+            let (mut line, mut sorted) = (Line::default(), Vec::new());
+            for step in &moves {
+                make(step, &mut line, &mut sorted);
+                assert_same(&line, &sorted);
+            }
+        }
+    }
+
+    #[test]
+    fn gaps_are_closed_before_they_are_half_of_the_line() {
+        let mut line = Line::default();
+        for number in 0..1_000 {
+            line.join(number);
+        }
+        for number in 0..1_000 {
+            assert!(line.leave(number));
+            assert!(line.numbers.len() <= 2 * line.len() + 1, "{} places for {}", line.numbers.len(), line.len());
+        }
+    }
+}

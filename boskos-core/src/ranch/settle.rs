@@ -144,25 +144,30 @@ impl Ranch {
         if let Purpose::Grant(grant) = &purpose
             && let Some(number) = grant.place
         {
-            follower = self.stand_again_parked(number, grant, &changes, now);
+            follower = match grant.gone {
+                true => self.stand_again(number, now),
+                false => self.stand_again_parked(number, grant, &changes, now),
+            };
         }
-        self.take_back_unserved(&changes);
+        // What is in flight takes it in when it is taken back.
         for foreign in foreign {
             self.observe(foreign, now);
         }
-        self.serve_changed(&changes, now);
+        self.take_back(&changes, now);
         match purpose {
             Purpose::Grant(grant) => match grant.place {
                 Some(number) => {
                     self.seek_or_refuse(number, now);
                     self.judge_follower(follower, now);
                 }
+                None if grant.gone => {}
                 None => {
                     let call = grant.call;
-                    self.decide(call, Command::Acquire(asked_again(grant, &changes, now)), now);
+                    self.acquire_again(call, asked_again(grant, &changes, now), now);
                 }
             },
-            Purpose::GrantAll { call, command } => self.decide(call, Command::AcquireByState(command), now),
+            Purpose::GrantAll { gone: true, .. } => {}
+            Purpose::GrantAll { call, command, .. } => self.decide(call, Command::AcquireByState(command), now),
             Purpose::Mutation { call, command } => self.decide(call, command, now),
             Purpose::ResetPart { call, .. } | Purpose::SyncPart { call } => self.gather_part(call, None),
             Purpose::Lifecycle { call, r#type, .. } => self.lifecycle_failed(call, &r#type, now),
@@ -190,7 +195,7 @@ impl Ranch {
     fn land(&mut self, change: Change, version: Version, now: Now) -> GrantedRecord {
         let Change { key, to, counted, role } = change;
         self.leave_flight(key, role);
-        let Some(record) = to else { return self.land_deletion(key, now) };
+        let Some(record) = to else { return self.land_deletion(key, version, now) };
         let sequence = record.sequence;
         let slot = self.inventory.get(key);
         let phantom = slot.phantom;
@@ -217,7 +222,7 @@ impl Ranch {
         GrantedRecord { key, sequence, before }
     }
 
-    pub(super) fn land_deletion(&mut self, key: ResourceKey, now: Now) -> GrantedRecord {
+    pub(super) fn land_deletion(&mut self, key: ResourceKey, version: Version, now: Now) -> GrantedRecord {
         let slot = self.inventory.get(key);
         let kind = slot.kind;
         let pool = slot.pool;
@@ -226,7 +231,7 @@ impl Ranch {
         let slot = self.inventory.remove(key);
         self.fates.remove(&key);
         self.look_after(kind);
-        self.run_orphaned(key, now);
+        self.run_orphaned(key, version, now);
         self.inventory.drop_pool_if_unused(pool);
         self.inventory.drop_kind_if_unused(kind);
         GrantedRecord { key, sequence: slot.record.sequence, before: slot.record }
@@ -246,37 +251,24 @@ impl Ranch {
         }
     }
 
-    /// Gives changed resources back their old forms.
+    /// Gives changed resources back their old forms, one after the other in the order in which
+    /// they were changed: each makes at most one place eligible.
     fn take_back(&mut self, changes: &[Change], now: Now) {
-        self.take_back_unserved(changes);
-        self.serve_changed(changes, now);
-    }
-
-    fn take_back_unserved(&mut self, changes: &[Change]) {
-        for change in changes {
-            self.leave_flight(change.key, change.role);
-            let slot = self.inventory.get(change.key);
-            if slot.phantom {
-                let (pool, kind) = (slot.pool, slot.kind);
-                self.inventory.remove(change.key);
-                self.fates.remove(&change.key);
-                self.look_after(kind);
+        let mut changes: SmallVec<[&Change; 1]> = changes.iter().collect();
+        changes.sort_by_key(|change| self.inventory.get(change.key).record.sequence);
+        for Change { key, role, .. } in changes {
+            self.leave_flight(*key, *role);
+            let slot = self.inventory.get(*key);
+            let (pool, kind, phantom) = (slot.pool, slot.kind, slot.phantom);
+            self.look_after(kind);
+            if phantom {
+                self.inventory.remove(*key);
+                self.fates.remove(key);
                 self.inventory.drop_pool_if_unused(pool);
                 self.inventory.drop_kind_if_unused(kind);
+                self.run_orphaned(*key, 0, now);
             } else {
-                let kind = slot.kind;
-                self.inventory.index(change.key);
-                self.look_after(kind);
-            }
-        }
-    }
-
-    fn serve_changed(&mut self, changes: &[Change], now: Now) {
-        for change in changes {
-            if self.inventory.contains(change.key) {
-                self.at_rest(change.key, now);
-            } else {
-                self.run_orphaned(change.key, now);
+                self.came_to_rest(*key, now);
             }
         }
     }
@@ -292,7 +284,10 @@ impl Ranch {
         if self.inventory.get(key).flight.is_some() {
             return;
         }
-        self.run_waiting_changes(key, now);
+        self.take_in_news(key, now);
+        if !self.inventory.contains(key) {
+            return;
+        }
         let slot = self.inventory.get(key);
         if slot.flight.is_some() {
             return;

@@ -36,8 +36,8 @@ pub struct NameView {
 }
 
 impl Ranch {
-    /// The steps of a config follow, which names these states. Until [`Self::end_sync`] the min
-    /// and max of dynamic types rest: a type that has turned dynamic is about to adopt what the
+    /// The steps of a config follow, which names these states. Until [`Self::end_sync`] expiry,
+    /// min and max of dynamic types rest: a type that has turned dynamic is about to adopt what the
     /// config listed before, and would otherwise be filled up first and then have a surplus.
     pub fn begin_sync(&mut self, states: impl IntoIterator<Item = State>) {
         self.syncing = true;

@@ -29,13 +29,9 @@ impl Ranch {
 
     /// Brings dynamic types to what their lifecycles say.
     pub(super) fn keep_up(&mut self, now: Now, budget: &mut usize) {
-        if self.syncing {
-            return;
-        }
         while *budget > 0
             && let Some(kind) = self.upkeep.pop_first()
         {
-            *budget -= 1;
             if !self.inventory.has_kind(kind) || self.inventory.kind(kind).lifecycle.is_none() {
                 continue;
             }
@@ -45,6 +41,9 @@ impl Ranch {
             self.end_drained(kind);
             if *budget == 0 {
                 self.upkeep.insert(kind);
+            } else {
+                // To look costs something too, but never the last change of a step.
+                *budget -= 1;
             }
         }
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::{
     Ranch,
     command::{CallId, Command, Receipt, Refusal, SyncChange},
-    plan::{Foreign, ResourceKey},
+    plan::{Foreign, ResourceKey, Version},
 };
 use crate::Now;
 
@@ -53,18 +53,26 @@ impl Ranch {
         self.waiting.entry(key).or_default().push_back(Waiting::Change(call, change));
     }
 
-    /// Judges what the config has said of a resource while that was in flight: before its fate,
-    /// which that may change.
-    pub(super) fn run_waiting_changes(&mut self, key: ResourceKey, now: Now) {
+    /// Takes in what was heard of a resource while it was in flight, from others or from the
+    /// config: before its fate, which that may change.
+    pub(super) fn take_in_news(&mut self, key: ResourceKey, now: Now) {
         let Some(waiting) = self.waiting.get_mut(&key) else { return };
-        if !waiting.iter().any(|next| matches!(next, Waiting::Change(..))) {
-            return;
+        let (mut heard, mut changes, mut rest) = (None::<Foreign>, Vec::new(), VecDeque::new());
+        for next in std::mem::take(waiting) {
+            match next {
+                // Of what others made of it the newest counts.
+                Waiting::Foreign(foreign) if heard.as_ref().is_some_and(|heard| heard.version > foreign.version) => {}
+                Waiting::Foreign(foreign) => heard = Some(foreign),
+                Waiting::Change(call, change) => changes.push((call, change)),
+                next @ (Waiting::Command(..) | Waiting::Reset(_) | Waiting::Undo(_)) => rest.push_back(next),
+            }
         }
-        let (changes, rest) = std::mem::take(waiting).into_iter().partition(|next| matches!(next, Waiting::Change(..)));
         *waiting = rest;
-        let changes: VecDeque<Waiting> = changes;
-        for change in changes {
-            self.run(key, change, now);
+        if let Some(foreign) = heard {
+            self.observe(foreign, now);
+        }
+        for (call, change) in changes {
+            self.run_change(call, change, now);
         }
     }
 
@@ -84,13 +92,23 @@ impl Ranch {
         }
     }
 
-    /// Judges what waited for a resource that is gone. Its key may be another's by now.
-    pub(super) fn run_orphaned(&mut self, key: ResourceKey, now: Now) {
+    /// Judges what waited for a resource that is gone since `version`. Its key may be another's
+    /// by now.
+    pub(super) fn run_orphaned(&mut self, key: ResourceKey, version: Version, now: Now) {
         for next in self.waiting.remove(&key).unwrap_or_default() {
-            match next {
-                Waiting::Reset(call) => self.gather_part(call, None),
-                other => self.run(key, other, now),
-            }
+            self.run_gone(next, version, now);
+        }
+    }
+
+    fn run_gone(&mut self, next: Waiting, version: Version, now: Now) {
+        match next {
+            Waiting::Reset(call) => self.gather_part(call, None),
+            // What was before the deletion.
+            Waiting::Foreign(foreign) if foreign.version <= version => {}
+            Waiting::Foreign(foreign) => self.observe(foreign, now),
+            Waiting::Command(call, command) => self.decide(call, command, now),
+            Waiting::Undo(receipt) => self.undo(receipt, now),
+            Waiting::Change(call, change) => self.run_change(call, change, now),
         }
     }
 
@@ -100,11 +118,13 @@ impl Ranch {
             Waiting::Reset(call) => self.reset_one(call, key, now),
             Waiting::Undo(receipt) => self.undo(receipt, now),
             Waiting::Foreign(foreign) => self.observe(foreign, now),
-            Waiting::Change(call, change) => {
-                self.apply_change(call, change, now);
-                self.gather_part(call, None);
-            }
+            Waiting::Change(call, change) => self.run_change(call, change, now),
         }
+    }
+
+    fn run_change(&mut self, call: CallId, change: SyncChange, now: Now) {
+        self.apply_change(call, change, now);
+        self.gather_part(call, None);
     }
 
     /// Takes a call that waits for a resource out of its line, unless it gives something back.

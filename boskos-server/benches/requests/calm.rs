@@ -41,6 +41,9 @@ pub(crate) struct Latency {
     pub(crate) p50: Duration,
     pub(crate) p99: Duration,
     pub(crate) worst: Duration,
+    /// How often the other thing was done, and how long it took.
+    pub(crate) windows: usize,
+    pub(crate) window: Duration,
 }
 
 impl Lone {
@@ -67,7 +70,16 @@ impl Lone {
             acquires.iter().filter(within).map(|acquire| acquire.end - acquire.begin).collect();
         taken.sort_unstable();
         let worst = taken.last().copied().context("no acquire fell into the time looked at")?;
-        Ok(Latency { acquires: taken.len(), p50: percentile(&taken, 50), p99: percentile(&taken, 99), worst })
+        let mut lengths: Vec<Duration> = windows.iter().map(|window| window.end - window.begin).collect();
+        lengths.sort_unstable();
+        Ok(Latency {
+            acquires: taken.len(),
+            p50: percentile(&taken, 50),
+            p99: percentile(&taken, 99),
+            worst,
+            windows: windows.len(),
+            window: percentile(&lengths, 50),
+        })
     }
 }
 

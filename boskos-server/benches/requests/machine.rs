@@ -46,6 +46,46 @@ impl Disk {
     }
 }
 
+/// Processor time up to some moment: of the whole machine, and of what is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    at: Instant,
+    machine: Duration,
+    measured: Duration,
+}
+
+impl Usage {
+    /// Up to now. Measured are this process and those that it ran: none may run now.
+    pub(crate) fn now() -> anyhow::Result<Self> {
+        let text = fs::read_to_string("/proc/stat")?;
+        let fields = text.lines().next().unwrap_or_default().split_whitespace().skip(1);
+        // user nice system idle iowait irq softirq steal; what follows is counted in user already.
+        let fields: Vec<u64> = fields.take(8).map(|field| field.parse().unwrap_or(0)).collect();
+        let idle: u64 = fields.iter().skip(3).take(2).sum();
+        let machine = ticks(fields.iter().sum::<u64>() - idle);
+        Ok(Self { at: Instant::now(), machine, measured: cpu(std::process::id(), 4)? })
+    }
+
+    /// The share of the machine that others took since `before`.
+    pub(crate) fn others_since(self, before: Self) -> f64 {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let others = (self.machine - before.machine).saturating_sub(self.measured.saturating_sub(before.measured));
+        others.as_secs_f64() / ((self.at - before.at).as_secs_f64() * cores as f64)
+    }
+}
+
+/// The processor time of a process: user and system, and where `fields` is 4 that of the children it has waited for.
+pub(crate) fn cpu(process: u32, fields: usize) -> anyhow::Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The command's name, in brackets, may hold blanks; utime, stime, cutime and cstime are the 12th to 15th after it.
+    let (_, rest) = stat.rsplit_once(')').context("stat has no command")?;
+    Ok(ticks(rest.split_whitespace().skip(11).take(fields).map(|field| field.parse().unwrap_or(0_u64)).sum()))
+}
+
+fn ticks(count: u64) -> Duration {
+    Duration::from_secs(count).div_f64(rustix::param::clock_ticks_per_second() as f64)
+}
+
 fn append(file: &mut File) -> anyhow::Result<Duration> {
     let begin = Instant::now();
     file.write_all(&[b'x'; RECORD_BYTES])?;

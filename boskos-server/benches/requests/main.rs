@@ -17,7 +17,9 @@ mod settings;
 mod waiters;
 mod wrk;
 
-use std::{env, path::Path, process::ExitCode, time::Instant};
+use std::{env, fs, io, path::Path, process::ExitCode, time::Instant};
+
+use anyhow::Context as _;
 
 use self::{machine::Disk, parts::Bench, settings::Settings};
 
@@ -39,16 +41,29 @@ fn main() -> ExitCode {
 fn run() -> anyhow::Result<()> {
     wrk::find()?;
     let settings = Settings::from_env()?;
-    let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
-    machine::insist_on_disk(folder.path())?;
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench");
+    // A run that was interrupted left its stores.
+    clear(&folder)?;
+    fs::create_dir_all(&folder)?;
+    machine::insist_on_disk(&folder)?;
     let mut disk = Disk::default();
-    disk.look(folder.path())?;
+    disk.look(&folder)?;
     let begin = Instant::now();
     eprintln!("{}", machine::facts(&disk));
-    let mut bench = Bench::new(settings, folder.path(), disk);
+    let mut bench = Bench::new(settings, &folder, disk);
     // What was measured is worth printing even if what came after it failed.
     let ran = bench.run();
     println!("{bench}");
     eprintln!("took {} s", begin.elapsed().as_secs());
+    clear(&folder)?;
     ran
+}
+
+fn clear(folder: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot clear {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
 }

@@ -7,8 +7,8 @@ use std::fmt::{self, Write as _};
 pub(crate) enum Goal {
     /// Not less than this; the second is the least that will do.
     AtLeast(f64, f64),
-    /// Not more than this.
-    AtMost(f64),
+    /// Not more than this; the second is its unit.
+    AtMost(f64, &'static str),
     /// Nothing was asked.
     None,
 }
@@ -20,8 +20,8 @@ impl Goal {
             Self::None => return "none".to_owned(),
             Self::AtLeast(goal, _) if value >= goal => "met",
             Self::AtLeast(_, least) if value >= least => "missed, but the least is met",
-            Self::AtMost(goal) if value <= goal => "met",
-            Self::AtLeast(..) | Self::AtMost(_) => "**missed**",
+            Self::AtMost(goal, _) if value <= goal => "met",
+            Self::AtLeast(..) | Self::AtMost(..) => "**missed**",
         };
         format!("{self}: {met}")
     }
@@ -32,7 +32,7 @@ impl fmt::Display for Goal {
         match self {
             Self::AtLeast(goal, least) if goal > least => write!(f, "≥ {goal:.2}, least {least:.2}"),
             Self::AtLeast(goal, _) => write!(f, "≥ {goal:.2}"),
-            Self::AtMost(goal) => write!(f, "≤ {goal}"),
+            Self::AtMost(goal, unit) => write!(f, "≤ {goal}{unit}"),
             Self::None => f.write_str("none"),
         }
     }

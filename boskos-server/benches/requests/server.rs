@@ -15,7 +15,7 @@ use anyhow::{Context as _, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::http::Client;
+use crate::{http::Client, machine};
 
 const BOSKOS: &str = env!("CARGO_BIN_EXE_boskos-server");
 
@@ -102,11 +102,7 @@ impl Server {
 
     /// The processor time that it took so far.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The command's name, in brackets, may hold blanks; utime and stime are the 12th and 13th after it.
-        let (_, rest) = stat.rsplit_once(')').context("stat has no command")?;
-        let ticks: u64 = rest.split_whitespace().skip(11).take(2).map(|field| field.parse().unwrap_or(0_u64)).sum();
-        Ok(Duration::from_secs(ticks).div_f64(rustix::param::clock_ticks_per_second() as f64))
+        machine::cpu(self.child.id(), 2)
     }
 
     /// Bytes resident now.

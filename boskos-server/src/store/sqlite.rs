@@ -12,6 +12,7 @@ mod error;
 mod format;
 mod history;
 mod load;
+mod log;
 mod queue;
 mod row;
 mod totals;
@@ -202,6 +203,7 @@ fn create(dir: &DataDir) -> Result<(), SqliteError> {
 /// Opens a file that may have been damaged, written by another version, or put there by mistake.
 fn open_file(path: &Path) -> Result<Connection, SqliteError> {
     format::inspect(path)?;
+    log::check(path)?;
     let connection = format::connect(path, Access::Write)?;
     let found = format::format_of(&connection, path)?;
     format::check_format(path, found)?;

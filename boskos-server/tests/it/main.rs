@@ -3,6 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod contract_answers;
+mod contract_configs;
+mod contract_cuts;
+mod contract_following;
 mod contract_queue;
 mod contract_requests;
 mod contract_verbs;

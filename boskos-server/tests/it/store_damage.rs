@@ -275,3 +275,59 @@ fn torn_end_of_the_log_is_what_a_crash_leaves() {
     fs::write(crashed.path().join("boskos.db-wal"), garbled).unwrap();
     assert_eq!(contents_in(crashed.path()).resources.len(), 2);
 }
+
+#[test]
+fn damage_in_the_midst_of_the_log_is_not_taken_for_its_end() {
+    const FRAME: usize = 24 + 4_096;
+    let dir = tempfile::tempdir().unwrap();
+    let started = sqlite(dir.path());
+    let mut ends = Vec::new();
+    for number in 1..=4_u32 {
+        started.commit([plan(
+            number.into(),
+            [create(number, &record(&format!("r{number}"), "free", None, number.into()))],
+        )]);
+        ends.push(usize::try_from(fs::metadata(dir.path().join("boskos.db-wal")).unwrap().len()).unwrap());
+    }
+    let whole = fs::read(dir.path().join("boskos.db-wal")).unwrap();
+    assert_eq!((whole.len() - 32) % FRAME, 0);
+    for at in (25..whole.len()).step_by(501) {
+        let crashed = as_after_crash(dir.path());
+        let log = crashed.path().join("boskos.db-wal");
+        let mut flipped = whole.clone();
+        flipped[at] ^= 0x10;
+        fs::write(&log, &flipped).unwrap();
+        let opened = SqliteStore::open(options(crashed.path()));
+        if at < ends[2] {
+            // At least one later commit has synced what is damaged.
+            let error = opened.unwrap_err();
+            let frame = if at < 32 { 0 } else { (at - 32) / FRAME + 1 };
+            assert!(
+                matches!(&error, SqliteError::DamagedLog { frame: found, .. } if *found == frame as u64),
+                "{at}: {error}"
+            );
+            assert_eq!(fs::read(&log).unwrap(), flipped);
+        } else {
+            // As if the last commit had not been finished.
+            drop(opened.unwrap());
+            assert_eq!(contents_in(crashed.path()).resources.len(), 3, "{at}");
+        }
+    }
+}
+
+#[test]
+fn leftovers_of_an_older_log_are_no_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let started = sqlite(dir.path());
+    started.commit((1..=200).map(|number| {
+        plan(number.into(), [create(number, &record(&format!("r{number}"), "free", None, number.into()))])
+    }));
+    // From here on the log is written from its beginning again.
+    let tool = rusqlite::Connection::open(dir.path().join("boskos.db")).unwrap();
+    let moved: (i64, i64) =
+        tool.query_row("PRAGMA wal_checkpoint(RESTART)", [], |row| Ok((row.get(1)?, row.get(2)?))).unwrap();
+    assert_eq!(moved.0, moved.1);
+    started.commit([plan(300, [create(300, &record("late", "free", None, 300))])]);
+    let crashed = as_after_crash(dir.path());
+    assert_eq!(contents_in(crashed.path()).resources.len(), 201);
+}

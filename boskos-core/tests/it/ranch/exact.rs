@@ -21,6 +21,7 @@ use boskos_core::{
 
 use super::{
     dice::{Dice, mix},
+    hunt::Trace,
     scene::Plot,
     shelf::Shelf,
     tally::Tally,
@@ -63,7 +64,7 @@ struct Exact {
     open: VecDeque<CallId>,
 }
 
-pub(super) fn play(world: u64, steps: &[u64], tally: &mut Tally, trace: &mut Vec<String>) -> Result<(), String> {
+pub(super) fn play(world: u64, steps: &[u64], tally: &mut Tally, trace: &mut Trace) -> Result<(), String> {
     let mut exact = Exact::new(&mut Dice::new(mix(world)));
     for step in steps {
         let mut dice = Dice::new(*step);
@@ -154,7 +155,7 @@ impl Exact {
 }
 
 /// A generator of names in no order.
-fn names(counter: &Arc<AtomicU64>) -> Names {
+pub(super) fn names(counter: &Arc<AtomicU64>) -> Names {
     let counter = Arc::clone(counter);
     Box::new(move || {
         let number = counter.fetch_add(1, Ordering::Relaxed);

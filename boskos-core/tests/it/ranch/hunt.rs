@@ -16,7 +16,18 @@ use super::{
 pub(super) type Outcome = Result<(), String>;
 
 /// Plays the steps with these seeds.
-pub(super) type Player = fn(world: u64, steps: &[u64], tally: &mut Tally, trace: &mut Vec<String>) -> Outcome;
+pub(super) type Player = fn(world: u64, steps: &[u64], tally: &mut Tally, trace: &mut Trace) -> Outcome;
+
+/// What happened, in words, if anybody wants to know.
+pub(super) struct Trace(Option<Vec<String>>);
+
+impl Trace {
+    pub(super) fn say(&mut self, text: impl FnOnce() -> String) {
+        if let Some(lines) = &mut self.0 {
+            lines.push(text());
+        }
+    }
+}
 
 thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
@@ -37,32 +48,34 @@ pub(super) fn hunt(what: &str, sequences: u64, length: usize, player: Player) ->
     for seed in first..first + sequences {
         let mut dice = Dice::new(mix(seed));
         let steps: Vec<u64> = (0..length).map(|_| dice.throw()).collect();
-        let mut trace = Vec::new();
-        if let Err(reason) = play(player, seed, &steps, &mut tally, &mut trace) {
-            let steps = shorten(player, seed, steps);
-            let mut trace = Vec::new();
+        if let Err(reason) = play(player, seed, &steps, &mut tally, &mut Trace(None)) {
+            let steps = shorten(player, seed, steps, &reason);
+            let mut trace = Trace(Some(Vec::new()));
             let shorter = play(player, seed, &steps, &mut Tally::default(), &mut trace).expect_err("it failed before");
             panic!(
                 "{what}: BOSKOS_SEED={seed} fails: {reason}\nin {} steps: {shorter}\n{}",
                 steps.len(),
-                trace.join("\n")
+                trace.0.expect("it was wanted").join("\n")
             );
         }
     }
     tally
 }
 
-fn play(player: Player, seed: u64, steps: &[u64], tally: &mut Tally, trace: &mut Vec<String>) -> Outcome {
+fn play(player: Player, seed: u64, steps: &[u64], tally: &mut Tally, trace: &mut Trace) -> Outcome {
     QUIET.set(true);
     let outcome = catch_unwind(AssertUnwindSafe(|| player(seed, steps, tally, trace)));
     QUIET.set(false);
     outcome.unwrap_or_else(|_| Err(LAST_WORDS.take()))
 }
 
-/// Leaves out steps as long as it fails without them.
-fn shorten(player: Player, seed: u64, steps: Vec<u64>) -> Vec<u64> {
-    let fails = |steps: &[u64]| play(player, seed, steps, &mut Tally::default(), &mut Vec::new()).is_err();
-    let mut steps = steps;
+/// Leaves out steps as long as it fails without them, for a like reason.
+fn shorten(player: Player, seed: u64, mut steps: Vec<u64>, reason: &str) -> Vec<u64> {
+    let like = |text: &str| text.chars().filter(|letter| !letter.is_ascii_digit()).take(24).collect::<String>();
+    let fails = |steps: &[u64]| {
+        let outcome = play(player, seed, steps, &mut Tally::default(), &mut Trace(None));
+        outcome.is_err_and(|other| like(&other) == like(reason))
+    };
     let mut size = steps.len();
     while size > 0 {
         let mut at = 0;

@@ -14,12 +14,6 @@ impl Tally {
         *self.0.entry(what).or_insert(0) += times as u64;
     }
 
-    pub(super) fn merge(&mut self, other: &Self) {
-        for (what, times) in &other.0 {
-            *self.0.entry(what).or_insert(0) += times;
-        }
-    }
-
     /// A test that never gets to the interesting parts proves nothing.
     pub(super) fn assert_each(&self, expected: &[&str], at_least: u64) {
         println!("{self:#?}");

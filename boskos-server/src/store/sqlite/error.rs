@@ -154,6 +154,18 @@ pub enum SqliteError {
         /// What is wrong.
         what: String,
     },
+    /// Commits in the log cannot be read any more.
+    #[error(
+        "{} is damaged (frame {frame} is not what was written, and later commits rest on it): it is left as it is; \
+         restore a backup with `boskos-server restore`, or move this file away to go on without everything in it",
+        path.display()
+    )]
+    DamagedLog {
+        /// The log.
+        path: PathBuf,
+        /// The first frame that cannot be read; 0 is the log's header.
+        frame: u64,
+    },
     /// Rows are missing.
     #[error("{} is damaged (it has {has} resources of {needs}): {}", path.display(), way_out())]
     RowsMissing {

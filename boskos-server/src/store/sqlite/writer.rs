@@ -136,18 +136,12 @@ impl Writer {
         let named = |error| SqliteError::sqlite("write to", &self.path)(error);
         let connection = format::connect(&self.path, Access::Write)?;
         self.disturbance.at(Moment::Reopen, &connection).map_err(named)?;
-        let mut written = false;
-        if !doubtful.is_empty() {
-            // What a failed sync left in the log may be in the system's memory and not on the
-            // disk, and no later sync would say so. So what counts is written once more, into the
-            // file, and the log is cut off: then the file says for certain how it is.
-            empty_log(&connection).map_err(named)?;
-            written = truth::shows(&connection, doubtful).map_err(named)?;
-        } else if let Err(error) = empty_log(&connection) {
-            // A log may be most of what fills a small disk, and gives its room back only once it
-            // is in the file. Where that does not work the log is as good as it was.
-            tracing::debug!(%error, "the log could not be moved into the file");
-        }
+        // What a failed sync left in the log may be in the system's memory and not on the disk,
+        // and no later sync would say so. So what counts is written once more, into the file, and
+        // the log is cut off: then the file says for certain how it is, and nothing of a batch
+        // that failed is left behind.
+        empty_log(&connection).map_err(named)?;
+        let written = !doubtful.is_empty() && truth::shows(&connection, doubtful).map_err(named)?;
         Session::new(&connection, self.history_rows, &*self.disturbance)
             .map_err(|error| error.in_file(&self.path))?
             .probe()

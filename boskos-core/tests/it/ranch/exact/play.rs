@@ -13,14 +13,14 @@ use boskos_core::{
 use super::{Exact, compare, names, time};
 use crate::{
     model::{self, Want},
-    ranch::{dice::Dice, scene, tally::Tally},
+    ranch::{dice::Dice, hunt::Trace, scene, tally::Tally},
 };
 
 type Check<T = ()> = Result<T, String>;
 
 impl Exact {
     /// Lets time pass, mostly, and does what is due.
-    pub(super) fn pass_time(&mut self, dice: &mut Dice, trace: &mut Vec<String>) -> Check {
+    pub(super) fn pass_time(&mut self, dice: &mut Dice, trace: &mut Trace) -> Check {
         if dice.chance(35) {
             // The next command comes before anything is looked after. (No two at the same
             // moment: which of two resources that expire together goes first is nobody's concern.)
@@ -44,9 +44,9 @@ impl Exact {
             wall: self.now.wall.saturating_add_nanos(wall),
             mono: self.now.mono.saturating_add(Duration::from_nanos(mono)),
         };
-        trace.push(format!("-- {:?} {}", self.now.mono.since_start(), self.now.wall));
+        trace.say(|| format!("-- {:?} {}", self.now.mono.since_start(), self.now.wall));
         if dice.chance(3) {
-            trace.push("extend places".to_owned());
+            trace.say(|| "extend places".to_owned());
             self.ranch.extend_places(self.now);
             self.model.now = time(self.now);
             self.model.extend_places();
@@ -54,15 +54,15 @@ impl Exact {
         self.work(trace)
     }
 
-    fn work(&mut self, trace: &mut Vec<String>) -> Check {
+    fn work(&mut self, trace: &mut Trace) -> Check {
         self.work_unchecked(trace)?;
         self.agree(trace)
     }
 
-    fn work_unchecked(&mut self, trace: &mut Vec<String>) -> Check {
+    fn work_unchecked(&mut self, trace: &mut Trace) -> Check {
         self.model.now = time(self.now);
         while self.is_due() {
-            trace.push("work".to_owned());
+            trace.say(|| "work".to_owned());
             self.ranch.work(self.now);
             self.commit_all()?;
         }
@@ -70,13 +70,14 @@ impl Exact {
         Ok(())
     }
 
-    pub(super) fn step(&mut self, dice: &mut Dice, tally: &mut Tally, trace: &mut Vec<String>) -> Check {
+    pub(super) fn step(&mut self, dice: &mut Dice, tally: &mut Tally, trace: &mut Trace) -> Check {
         self.model.now = time(self.now);
-        match dice.weighted(&[100, 12, 6, 8, 3, 2, 1]) {
+        let halted = usize::from(self.ranch.is_halted());
+        match dice.weighted(&[100, 12, 6, 8, 1 + 30 * halted, 2, 1]) {
             0 => {
                 let command = scene::command(dice, &self.shelf);
                 let call = self.new_call();
-                trace.push(format!("{call:?} {command:?}"));
+                trace.say(|| format!("{call:?} {command:?}"));
                 self.ranch.decide(call, command.clone(), self.now);
                 self.commit_all()?;
                 ask(&mut self.model, call, command);
@@ -87,7 +88,7 @@ impl Exact {
             4 => self.halt_or_resume(tally, trace)?,
             5 => self.restart(dice, trace)?,
             _ => {
-                trace.push("release waiters".to_owned());
+                trace.say(|| "release waiters".to_owned());
                 self.ranch.release_waiters(self.now);
                 self.commit_all()?;
                 self.model.release_waiters();
@@ -96,20 +97,20 @@ impl Exact {
         self.agree(trace)
     }
 
-    fn sync(&mut self, dice: &mut Dice, trace: &mut Vec<String>) -> Check {
+    fn sync(&mut self, dice: &mut Dice, trace: &mut Trace) -> Check {
         let mut plot = self.plot.clone();
         plot.edit(dice);
         let step = 1 + dice.below(4);
         let call = self.new_call();
         if self.ranch.is_halted() {
-            trace.push(format!("{call:?} sync while halted"));
+            trace.say(|| format!("{call:?} sync while halted"));
             self.ranch.decide(call, Command::Sync(Vec::new()), self.now);
             self.model.sync(call.0, &model::Wanted::default());
             return self.commit_all();
         }
         self.plot = plot;
         self.work(trace)?;
-        trace.push(format!("sync {:?}", self.plot.wanted()));
+        trace.say(|| format!("sync {:?}", self.plot.wanted()));
         self.model.named = self.plot.states().iter().map(ToString::to_string).collect();
         self.apply_config(step, dice, trace)?;
         self.model.sync(call.0, &self.plot.wanted());
@@ -122,7 +123,7 @@ impl Exact {
     }
 
     /// Follows the config as the server does: lifecycles first, then names page by page.
-    fn apply_config(&mut self, step: usize, dice: &mut Dice, trace: &mut Vec<String>) -> Check {
+    fn apply_config(&mut self, step: usize, dice: &mut Dice, trace: &mut Trace) -> Check {
         let config = self.plot.config();
         let mut comparison = Comparison::new(&config);
         self.ranch.begin_sync(self.plot.states());
@@ -147,10 +148,10 @@ impl Exact {
         Ok(())
     }
 
-    fn sync_step(&mut self, changes: Vec<SyncChange>, dice: &mut Dice, trace: &mut Vec<String>) -> Check {
+    fn sync_step(&mut self, changes: Vec<SyncChange>, dice: &mut Dice, trace: &mut Trace) -> Check {
         self.calls += 1;
         let call = CallId(self.calls);
-        trace.push(format!("{call:?} {changes:?}"));
+        trace.say(|| format!("{call:?} {changes:?}"));
         self.ranch.decide(call, Command::Sync(changes), self.now);
         self.commit_all()?;
         let index = self.replies.iter().position(|(other, _)| *other == call);
@@ -159,7 +160,7 @@ impl Exact {
             return Err(format!("a sync is answered {reply:?}"));
         }
         if dice.chance(30) {
-            trace.push("work".to_owned());
+            trace.say(|| "work".to_owned());
             self.ranch.work(self.now);
             self.commit_all()?;
         }
@@ -174,7 +175,7 @@ impl Exact {
         changes.len() + comparison.rest(page).len()
     }
 
-    fn cancel(&mut self, dice: &mut Dice, trace: &mut Vec<String>) -> Check {
+    fn cancel(&mut self, dice: &mut Dice, trace: &mut Trace) -> Check {
         let parked: Vec<u64> = self.model.line.iter().filter_map(|waiter| Some(waiter.parked.as_ref()?.call)).collect();
         let call = if !parked.is_empty() && dice.chance(70) {
             CallId(*dice.pick(&parked))
@@ -182,20 +183,20 @@ impl Exact {
             let Some(call) = self.open.get(dice.below(12)) else { return Ok(()) };
             *call
         };
-        trace.push(format!("{call:?} hangs up"));
+        trace.say(|| format!("{call:?} hangs up"));
         self.ranch.cancel(call, self.now);
         self.commit_all()?;
         self.model.cancel(call.0);
         Ok(())
     }
 
-    fn undo(&mut self, dice: &mut Dice, trace: &mut Vec<String>) -> Check {
+    fn undo(&mut self, dice: &mut Dice, trace: &mut Trace) -> Check {
         if self.receipts.is_empty() {
             return Ok(());
         }
         let back = if dice.chance(70) { 1 } else { 1 + dice.below(self.receipts.len()) };
         let (receipt, grant) = self.receipts.remove(self.receipts.len() - back);
-        trace.push(format!("undo the grant of {}: {receipt:?}", grant.call));
+        trace.say(|| format!("undo the grant of {}: {receipt:?}", grant.call));
         self.calls += 1;
         self.ranch.decide(CallId(self.calls), Command::Undo(receipt), self.now);
         self.commit_all()?;
@@ -203,14 +204,14 @@ impl Exact {
         Ok(())
     }
 
-    fn halt_or_resume(&mut self, tally: &mut Tally, trace: &mut Vec<String>) -> Check {
+    fn halt_or_resume(&mut self, tally: &mut Tally, trace: &mut Trace) -> Check {
         if self.ranch.is_halted() {
-            trace.push("resume".to_owned());
+            trace.say(|| "resume".to_owned());
             self.ranch.resume(self.now);
             self.commit_all()?;
             self.model.resume();
         } else {
-            trace.push("halt".to_owned());
+            trace.say(|| "halt".to_owned());
             tally.note("halts");
             self.ranch.halt();
             self.model.halt();
@@ -218,9 +219,9 @@ impl Exact {
         Ok(())
     }
 
-    fn restart(&mut self, dice: &mut Dice, trace: &mut Vec<String>) -> Check {
+    fn restart(&mut self, dice: &mut Dice, trace: &mut Trace) -> Check {
         let keep_keys = dice.chance(50);
-        trace.push(format!("restart, keep keys: {keep_keys}"));
+        trace.say(|| format!("restart, keep keys: {keep_keys}"));
         self.receipts.clear();
         self.open.clear();
         let plot = self.plot.clone();
@@ -238,10 +239,10 @@ impl Exact {
         self.work_unchecked(trace)
     }
 
-    fn agree(&mut self, trace: &mut Vec<String>) -> Check {
+    fn agree(&mut self, trace: &mut Trace) -> Check {
         let mut replies = std::mem::take(&mut self.replies);
         for (call, reply) in &replies {
-            trace.push(format!("      {call:?} <- {reply:?}"));
+            trace.say(|| format!("      {call:?} <- {reply:?}"));
         }
         replies.sort_by_key(|(call, _)| *call);
         let mut said: Vec<_> = replies.iter().map(|(call, reply)| (call.0, compare::answer(reply))).collect();
