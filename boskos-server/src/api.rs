@@ -21,7 +21,7 @@ use crate::{
 pub(crate) async fn answer(app: &App, head: &Parts, body: RequestBody) -> Reply {
     let path = head.uri.path();
     let query = head.uri.query().unwrap_or("");
-    let below: Vec<&str> = path.trim_start_matches("/api/v1").trim_start_matches('/').split('/').collect();
+    let below: Vec<&str> = path.strip_prefix("/api/v1/").unwrap_or("").split('/').collect();
     if below == ["config", "diff"] {
         if head.method != Method::POST {
             return wrong_method(&head.method, path, "POST");

@@ -49,10 +49,6 @@ const STATUSES: [StatusCode; 13] = [
 
 const OTHER: &str = "other";
 
-/// Combinations of type and states with labels of their own at most; beyond, unknown states share
-/// one.
-const MAX_GRANT_LABELS: usize = 10_000;
-
 /// All metrics of the server.
 pub struct Instruments {
     acquire_duration: HistogramVec,
@@ -63,12 +59,12 @@ pub struct Instruments {
     grants: parking_lot::RwLock<HashMap<GrantKey, Histogram>>,
 }
 
-/// Between which states which type went, and whether there was a request id.
+/// Between which states, as labels have them, which type went, and whether there was a request id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct GrantKey {
     r#type: ResourceType,
-    from: State,
-    to: State,
+    from: &'static str,
+    to: &'static str,
     has_request_id: bool,
 }
 
@@ -130,25 +126,23 @@ impl Instruments {
     }
 
     /// Notes a grant of a resource that was in state `from`.
-    pub fn granted(&self, resource: &Resource, from: State, has_request_id: bool, waited: Duration) {
+    pub fn granted(&self, resource: &Resource, from: &State, has_request_id: bool, waited: Duration) {
         let seconds = waited.as_secs_f64();
-        let key = GrantKey { r#type: resource.r#type.clone(), from, to: resource.state.clone(), has_request_id };
+        let (from, to) = (label_of(from), label_of(&resource.state));
+        let key = GrantKey { r#type: resource.r#type.clone(), from, to, has_request_id };
         if let Some(histogram) = self.grants.read().get(&key) {
             return histogram.observe(seconds);
         }
-        let mut grants = self.grants.write();
-        let has_room = grants.len() < MAX_GRANT_LABELS;
-        let bounded = |state: &State| {
-            if has_room || state::is_known(state.as_str()) { state.as_str().to_owned() } else { OTHER.to_owned() }
-        };
-        let (from, to) = (bounded(&key.from), bounded(&key.to));
-        let labels = [key.r#type.as_str(), &from, &to, if key.has_request_id { "true" } else { "false" }];
+        let labels = [key.r#type.as_str(), from, to, if has_request_id { "true" } else { "false" }];
         let histogram = self.acquire_duration.with_label_values(&labels);
         histogram.observe(seconds);
-        if has_room {
-            grants.insert(key, histogram);
-        }
+        self.grants.write().insert(key, histogram);
     }
+}
+
+/// States without a meaning of their own share one label: clients can make up any number.
+fn label_of(state: &State) -> &'static str {
+    state::KNOWN.into_iter().find(|known| *known == state.as_str()).unwrap_or(state::OTHER)
 }
 
 impl fmt::Debug for Instruments {
@@ -195,9 +189,7 @@ impl Collector for RanchGauges {
             counts.extend(state::KNOWN.iter().map(|state| ((r#type.as_str(), *state), 0)));
         }
         for pool in &pools {
-            let known = state::is_known(pool.state.as_str());
-            let label = if known { pool.state.as_str() } else { state::OTHER };
-            *counts.entry((pool.r#type.as_str(), label)).or_insert(0) += pool.count;
+            *counts.entry((pool.r#type.as_str(), label_of(&pool.state))).or_insert(0) += pool.count;
         }
         self.resources.reset();
         for ((r#type, state), count) in counts {

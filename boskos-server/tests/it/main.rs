@@ -3,9 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
 mod contract_answers;
+mod contract_api;
 mod contract_configs;
 mod contract_cuts;
+mod contract_flags;
 mod contract_following;
+mod contract_limits;
+mod contract_logs;
+mod contract_ports;
 mod contract_queue;
 mod contract_requests;
 mod contract_verbs;

@@ -1,0 +1,138 @@
+//! What clients may take at most, and what the others still get then.
+
+use std::process::{Command, Stdio};
+
+use crate::harness::{
+    Server,
+    client::Client,
+    eventually, for_each_store,
+    process::{self, Process, QUIET},
+    with_server,
+};
+
+const CONFIG: &str = "resources:\n- {type: t, state: free, names: [a]}\n";
+const ACQUIRE: &str = "/acquire?type=t&state=free&dest=busy&owner";
+
+/// Parked calls of a server whose metrics are at hand.
+fn parked(server: &Process) -> usize {
+    let metrics = Client::connect(server.metrics).request("GET", "/metrics");
+    let line = metrics.text().lines().find_map(|line| line.strip_prefix("boskos_queue{kind=\"parked\"} "));
+    line.unwrap().parse().unwrap()
+}
+
+/// 15,000, or as many as the hard limit on open files allows: the server keeps a quarter of its connections free of
+/// waiting calls, and this process needs as many files as the server.
+#[test]
+fn fifteen_thousand_waiters_never_shut_out_a_release() {
+    boskos_runtime::listen::raise_file_limit(20_500);
+    let dir = process::folder(CONFIG);
+    let server = Process::start(process::command(dir.path(), &QUIET).arg("--max-wait=1h"));
+    let mut client = Client::connect(server.http);
+    let limit = client.request("GET", "/api/v1/info").json()["limits"]["parked"].as_u64().unwrap();
+    let count = usize::try_from(limit).unwrap();
+    println!("{count} waiters");
+    client.request("POST", &format!("{ACQUIRE}=holder")).expect_status(200);
+    let mut waiters: Vec<Client> = Vec::with_capacity(count);
+    for n in 0..count {
+        let mut waiter = Client::connect(server.http);
+        waiter.send_request("POST", &format!("{ACQUIRE}=w{n}&wait=1h"));
+        waiters.push(waiter);
+        if n == 0 {
+            eventually("the first waits", || (parked(&server) == 1).then_some(()));
+        }
+    }
+    eventually("all wait", || (parked(&server) == count).then_some(()));
+    let none = "Acquire failed: no available resource t, try again later.";
+    client.request("POST", &format!("{ACQUIRE}=late&wait=1h")).expect_error(404, none);
+    Client::connect(server.http).request("POST", "/release?name=a&dest=free&owner=holder").expect_empty();
+    let granted = waiters[0].response();
+    assert_eq!(granted.expect_status(200).json()["owner"], "w0");
+    assert_eq!(parked(&server), count - 1);
+    // There is room for one again.
+    client.send_request("POST", &format!("{ACQUIRE}=late&wait=1h"));
+    eventually("the late one waits", || (parked(&server) == count).then_some(()));
+}
+
+#[test]
+fn limits_follow_the_files_that_a_process_may_open() {
+    let dir = process::folder(CONFIG);
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 600; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_boskos-server")]).args(QUIET);
+    command.current_dir(dir.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let server = Process::start(&mut command);
+    let info = Client::connect(server.http).request("GET", "/api/v1/info").json();
+    let (connections, parked) = (&info["limits"]["connections"], &info["limits"]["parked"]);
+    let (connections, parked) = (connections.as_u64().unwrap(), parked.as_u64().unwrap());
+    assert!(connections < 600 && parked < connections, "{connections} connections, {parked} parked");
+    let warnings: Vec<_> = server.start_log.iter().filter(|line| line["level"] == "warning").collect();
+    for text in ["--max-connections", "--max-parked"] {
+        assert!(warnings.iter().any(|line| line["msg"].as_str().unwrap().contains(text)), "{warnings:?}");
+    }
+    // As many as may wait do, and the release gets in.
+    let mut client = Client::connect(server.http);
+    client.request("POST", &format!("{ACQUIRE}=holder")).expect_status(200);
+    let mut waiters: Vec<Client> = (0..parked + 5).map(|_| Client::connect(server.http)).collect();
+    for waiter in &mut waiters {
+        waiter.send_request("POST", &format!("{ACQUIRE}=w&wait=50s"));
+    }
+    eventually("as many wait as may", || (self::parked(&server) as u64 == parked).then_some(()));
+    client.request("POST", "/release?name=a&dest=free&owner=holder").expect_empty();
+}
+
+#[test]
+fn connection_beyond_the_limit_is_told_to_come_back() {
+    for_each_store(|store| {
+        let server = Server::start_with(store, CONFIG, |options| options.http.connections = 3);
+        let mut held: Vec<Client> = (0..3).map(|_| server.connect()).collect();
+        for client in &mut held {
+            client.request("GET", "/").expect_empty();
+        }
+        let mut beyond = server.connect();
+        let refused = beyond.request("POST", &format!("{ACQUIRE}=me"));
+        refused.expect_error(503, "Too many connections.");
+        assert!(refused.header("retry-after").is_some() && beyond.is_at_end());
+        held.pop();
+        eventually("room again", || {
+            (server.connect().request("POST", &format!("{ACQUIRE}=me")).status == 200).then_some(())
+        });
+    });
+}
+
+#[test]
+fn large_requests_are_refused_by_their_own_status() {
+    with_server(CONFIG, |server| {
+        server.take("t", "free", "me");
+        let update = "/update?name=a&owner=me&state=busy";
+        let value = "v".repeat((1 << 20) - 8);
+        server.post_body(update, &format!("{{\"k\":\"{value}\"}}")).expect_empty();
+        server.post_body(update, &format!("{{\"k\":\"{value}v\"}}")).expect_status(413);
+        let mut client = server.connect();
+        client.send(format!("POST /acquire?owner={} HTTP/1.1\r\n\r\n", "o".repeat(64 * 1024)));
+        client.response().expect_status(414);
+        let mut client = server.connect();
+        client.send(format!("POST /acquire HTTP/1.1\r\nHost: boskos\r\nX: {}\r\n\r\n", "o".repeat(64 * 1024)));
+        client.response().expect_status(431);
+        server.post(&format!("/release?name={}&dest=free&owner=me", "n".repeat(60_000))).expect_status(404);
+    });
+}
+
+#[test]
+fn malformed_requests_end_their_own_connection_alone() {
+    with_server(CONFIG, |server| {
+        let mut good = server.connect();
+        for bad in [
+            "nonsense\r\n\r\n",
+            "GET / HTTP/9.9\r\n\r\n",
+            "POST /acquire HTTP/1.1\r\nno colon\r\n\r\n",
+            "\u{0}\r\n\r\n",
+        ] {
+            let mut client = server.connect();
+            client.send(bad);
+            client.half_close();
+            if let Some(response) = client.response_or_end() {
+                response.expect_status(400);
+            }
+            good.request("GET", "/").expect_empty();
+        }
+    });
+}
