@@ -63,7 +63,11 @@ impl Service for App {
         let start = Instant::now();
         let route = Route::of(head.uri.path());
         let reply = self.answer(route, head, body).await;
-        self.instruments.request(route, &head.method, &reply, start.elapsed());
+        let took = start.elapsed();
+        self.instruments.request(route, &head.method, &reply, took);
+        // Not what was called for: a query may hold what is nobody's business.
+        let (path, status) = (route.label(), reply.status().as_u16());
+        tracing::debug!(path, method = %head.method, status, seconds = took.as_secs_f64(), "request");
         reply
     }
 }

@@ -1,11 +1,9 @@
 //! The two clocks.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use boskos_core::{MonoTime, Now, WallTime};
+use parking_lot::Mutex;
 
 /// The longest that the process lets pass between two looks at the clock while somebody waits.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -18,31 +16,31 @@ const STALL: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub struct Clock {
     start: Instant,
-    /// Nanoseconds since `start` in which the process did not run.
-    lost: AtomicU64,
-    /// When the clock was last looked at, in nanoseconds since `start`.
-    looked: AtomicU64,
+    // One lock for both: a look that comes between the end of a stop and its account would see all
+    // of the stop as time that passed.
+    looks: Mutex<Looks>,
+}
+
+#[derive(Debug, Default)]
+struct Looks {
+    /// Time since `start` in which the process did not run.
+    lost: Duration,
+    /// When the clock was last looked at, since `start`.
+    last: Duration,
 }
 
 impl Clock {
     /// A clock that starts now.
     #[must_use]
     pub fn start() -> Self {
-        Self { start: Instant::now(), lost: AtomicU64::new(0), looked: AtomicU64::new(0) }
+        Self { start: Instant::now(), looks: Mutex::default() }
     }
 
     /// The time on both clocks.
     pub fn now(&self) -> Now {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let wall = WallTime::from_nanos(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX));
-        let elapsed = nanos(self.start.elapsed());
-        let before = self.looked.swap(elapsed, Ordering::Relaxed);
-        let gap = elapsed.saturating_sub(before);
-        if gap > nanos(STALL) {
-            self.lost.fetch_add(gap - nanos(LOOK_EVERY), Ordering::Relaxed);
-        }
-        let mono = MonoTime::new(Duration::from_nanos(elapsed.saturating_sub(self.lost.load(Ordering::Relaxed))));
-        Now { wall, mono }
+        Now { wall, mono: MonoTime::new(self.looks.lock().at(self.start.elapsed())) }
     }
 
     /// How long it is until `at`, as things stand.
@@ -56,6 +54,31 @@ impl Clock {
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+impl Looks {
+    /// How much of the time since `start` the process ran.
+    fn at(&mut self, elapsed: Duration) -> Duration {
+        // The lock may be had in another order than `elapsed` was read.
+        let gap = elapsed.saturating_sub(self.last);
+        self.last = self.last.max(elapsed);
+        if gap > STALL {
+            self.lost += gap - LOOK_EVERY;
+        }
+        self.last - self.lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_counts_as_one_look_whoever_looks_first_after_it() {
+        let mut looks = Looks::default();
+        let seconds = Duration::from_secs;
+        assert_eq!(looks.at(seconds(2)), seconds(2));
+        assert_eq!(looks.at(seconds(60)), seconds(3));
+        assert_eq!(looks.at(seconds(2)), seconds(3), "read before the stop, counted after it");
+        assert_eq!(looks.at(seconds(60)), seconds(3));
+        assert_eq!(looks.at(seconds(61)), seconds(4));
+    }
 }

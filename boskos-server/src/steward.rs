@@ -7,7 +7,7 @@ mod grant;
 use std::sync::Arc;
 
 use boskos_core::{
-    Now,
+    Now, State,
     ranch::{
         Ranch, Wake,
         command::{CallId, Command, Effects, Receipt, Refusal, Reply},
@@ -15,7 +15,7 @@ use boskos_core::{
     },
 };
 use boskos_runtime::text;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot};
 
@@ -121,6 +121,16 @@ impl Steward {
     pub fn extend_places(&self) {
         let now = self.clock.now();
         self.inner.lock().ranch.extend_places(now);
+    }
+
+    /// The steps of a config follow, which names these states.
+    pub fn begin_sync(self: &Arc<Self>, states: HashSet<State>) {
+        self.change(|ranch, _| ranch.begin_sync(states));
+    }
+
+    /// The steps of a config are done, or given up.
+    pub fn end_sync(self: &Arc<Self>) {
+        self.change(|ranch, _| ranch.end_sync());
     }
 
     /// Answers every waiting caller now; their queue places stay.

@@ -10,6 +10,7 @@ use boskos_core::{
         command::{Command, Refusal, Reply, SyncChange},
     },
 };
+use hashbrown::HashSet;
 use serde::Serialize;
 
 use crate::steward::Steward;
@@ -136,6 +137,7 @@ pub async fn apply(steward: Arc<Steward>, config: Config) -> Result<Difference, 
 async fn apply_here(steward: &Arc<Steward>, config: &Config) -> Result<Difference, SyncError> {
     let found = difference(steward, config);
     warn_of_mass_deletion(steward, &found);
+    let _under_way = UnderWay::begin(steward, config);
     let mut comparison = Comparison::new(config);
     let lifecycles = comparison.lifecycle_changes(&steward.read(|ranch, _| ranch.lifecycles()));
     step(steward, lifecycles).await?;
@@ -157,6 +159,30 @@ async fn apply_here(steward: &Arc<Steward>, config: &Config) -> Result<Differenc
             return Ok(found);
         }
         step(steward, rest).await?;
+    }
+}
+
+/// The steps of a config are under way as long as this lives.
+struct UnderWay<'a>(&'a Arc<Steward>);
+
+impl<'a> UnderWay<'a> {
+    fn begin(steward: &'a Arc<Steward>, config: &Config) -> Self {
+        let listed = config.names().map(|(_, _, state)| state);
+        let initial = config.lifecycles.iter().map(|lifecycle| &lifecycle.state);
+        let mut states = HashSet::new();
+        for state in listed.chain(initial) {
+            if !states.contains(state) {
+                states.insert(state.clone());
+            }
+        }
+        steward.begin_sync(states);
+        Self(steward)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.end_sync();
     }
 }
 

@@ -170,12 +170,8 @@ fn one_that_cannot_change_yet_holds_up_no_other() {
 fn static_type_that_turns_dynamic_is_adopted_and_back() {
     with_server(CONFIG, |server| {
         assert_eq!(server.take("t", "dirty", "me"), "a");
-        println!("{:?}", server.resources(""));
         configure(server, "resources: [{type: t, state: free, min-count: 3, max-count: 4}, {type: u, names: [z]}]");
-        eventually("a third one is made", || {
-            println!("{:?} {}", server.resources(""), server.get("/api/v1/lifecycles").text());
-            (server.names("type=t").len() == 3).then_some(())
-        });
+        eventually("a third one is made", || (server.names("type=t").len() == 3).then_some(()));
         assert!(server.resource("a").is_some() && server.resource("b").is_some(), "adopted, not deleted");
         server.release("a", "free", "me");
         assert_eq!(server.names("type=t").len(), 3);
@@ -281,10 +277,7 @@ fn lifespan_that_is_taken_away_keeps_dates_and_a_static_type_clears_them() {
         server.release(&name, "free", "me");
         let dated = date(&name).unwrap();
         configure(server, &config("min-count: 1, max-count: 1"));
-        println!("{:?}", server.get("/api/v1/lifecycles").text());
         eventually("no lifespan", || lifecycle(server, "d").unwrap().get("lifespan").is_none().then_some(()));
-        println!("{:?}", server.resources(""));
-        println!("{:?}", server.get("/api/v1/lifecycles").text());
         server.take("d", "free", "me");
         server.release(&name, "free", "me");
         assert_eq!(date(&name), Some(dated));

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use boskos_core::ranch::Limits as RanchLimits;
+use boskos_core::ranch::{Limits as RanchLimits, Ranch};
 use boskos_server::{
     http::Limits as HttpLimits,
     server::{self, Options, Ports, Running, StartError},
@@ -104,7 +104,7 @@ impl StoreKind {
 // === impl Server ===
 
 impl Server {
-    /// A server of `config` with the limits of a real one.
+    /// A server of `config` with the limits of a real one; all that the config makes is there.
     pub(crate) fn start(store: StoreKind, config: &str) -> Self {
         Self::start_with(store, config, |_| {})
     }
@@ -143,6 +143,11 @@ impl Server {
             };
             server::start(options, store, ports).await
         })?;
+        // Dynamic types come to their min by themselves, just after the start.
+        eventually("a settled ranch", || {
+            let is_settled = |ranch: &Ranch| ranch.in_flight() == 0 && !ranch.next_wake().at_once;
+            running.steward.read(|ranch, _| is_settled(ranch)).then_some(())
+        });
         let Running { http, health, metrics, .. } = running;
         Ok(Self { http, health, metrics, dir, running: Some(running), runtime: Some(runtime) })
     }

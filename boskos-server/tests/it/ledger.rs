@@ -59,6 +59,7 @@ struct Books {
     order: BTreeMap<(String, String), Vec<String>>,
     ticks: u64,
     acks: u64,
+    unwritten: u64,
 }
 
 /// All that was acknowledged. See the [module](self).
@@ -98,6 +99,11 @@ impl Ledger {
     /// Answers so far that confirmed something.
     pub(crate) fn acks(&self) -> u64 {
         self.0.lock().acks
+    }
+
+    /// Answers so far that said that a call could not be written.
+    pub(crate) fn refusals_to_write(&self) -> u64 {
+        self.0.lock().unwritten
     }
 
     /// What `owner` holds for certain.
@@ -162,6 +168,7 @@ impl Ledger {
     /// `owner` was told that its call could not be written: it changed nothing.
     pub(crate) fn unwritten(&self, owner: &str) {
         let mut books = self.0.lock();
+        books.unwritten += 1;
         if let Some(id) = books.asks.remove(owner).and_then(|ask| ask.id)
             && books.places[&id].confirmed.is_none()
         {

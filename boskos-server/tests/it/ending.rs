@@ -1,0 +1,85 @@
+//! Signals that end a server: in order on the first, at once on the second.
+
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::{
+    crash::{check_store, server},
+    harness::{
+        PATIENCE,
+        client::Client,
+        eventually,
+        process::{self, Process},
+    },
+    ledger::Ledger,
+    load::{self, Load},
+};
+
+/// What it ends with.
+fn end(running: Process) -> (i32, Vec<Value>) {
+    let (sender, ended) = mpsc::channel();
+    thread::spawn(move || sender.send(running.wait()));
+    ended.recv_timeout(PATIENCE).expect("it ends")
+}
+
+fn parked(running: &Process) -> usize {
+    let queue = Client::connect(running.http).request("GET", "/api/v1/queue").json();
+    queue.as_array().unwrap().iter().filter(|place| place["type"] == "line" && place["parked"] == true).count()
+}
+
+#[test]
+fn signal_under_load_loses_nothing_and_answers_who_waits() {
+    let dir = process::folder(&load::config());
+    let mut running = Process::start(&mut server(dir.path()));
+    let ledger = Arc::new(Ledger::of(running.http));
+    for (round, signal) in [Signal::TERM, Signal::INT, Signal::TERM].into_iter().enumerate() {
+        let mut waiters: Vec<Client> = (0..5).map(|_| Client::connect(running.http)).collect();
+        for waiter in &mut waiters {
+            waiter.send_request("POST", "/acquire?type=line&state=free&dest=busy&owner=waiter&wait=50s");
+        }
+        eventually("five wait", || (parked(&running) == 5).then_some(()));
+        let load = Load::start(running.http, &ledger, 1 + round as u64);
+        load.await_acks(&ledger, 200);
+        running.signal(signal);
+        for waiter in &mut waiters {
+            waiter.response().expect_error(404, "Acquire failed: no available resource line, try again later.");
+        }
+        let (code, lines) = end(running);
+        assert_eq!(code, 0, "{lines:?}");
+        load.join();
+        check_store(dir.path());
+        running = Process::start(&mut server(dir.path()));
+        ledger.check(running.http);
+    }
+}
+
+#[test]
+fn second_signal_ends_a_server_that_waits_for_a_client() {
+    let dir = process::folder(&load::config());
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut running = Process::start(&mut server(dir.path()));
+        let ledger = Ledger::of(running.http);
+        let before = Client::connect(running.http).request("POST", "/acquire?type=thing&state=free&dest=busy&owner=me");
+        before.expect_status(200);
+        // A body that never ends is a request in flight.
+        let mut slow = Client::connect(running.http);
+        slow.send("POST /update?name=thing-00&owner=me&state=busy HTTP/1.1\r\nHost: b\r\nContent-Length: 9\r\n\r\n{");
+        Client::connect(running.http).request("GET", "/metric?type=thing").expect_status(200);
+        running.signal(signal);
+        while running.next_log()["msg"] != "shutting down" {}
+        running.signal(signal);
+        let (code, lines) = end(running);
+        assert_eq!(code, 128 + signal.as_raw(), "{lines:?}");
+
+        let running = Process::start(&mut server(dir.path()));
+        let name = before.json()["name"].as_str().unwrap().to_owned();
+        let found = Client::connect(running.http).request("GET", &format!("/api/v1/resources/{name}")).json();
+        assert_eq!((&found["owner"], &found["state"]), (&Value::from("me"), &Value::from("busy")));
+        drop(ledger);
+    }
+}

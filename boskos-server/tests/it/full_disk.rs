@@ -1,0 +1,65 @@
+//! A disk without room: refused and said so, nothing acknowledged lost, and over by itself.
+
+use std::{fs::File, io::Write as _, sync::Arc};
+
+use crate::{
+    crash::{check_store, server},
+    harness::{
+        client::Client,
+        eventually,
+        process::{self, Process},
+    },
+    ledger::Ledger,
+    load::{self, Load},
+    mount::Mount,
+};
+
+#[test]
+fn full_disk_refuses_writes_loses_nothing_and_recovers_by_itself() {
+    let dir = process::folder(&load::config());
+    let data = dir.path().join("data");
+    let mount = Mount::new(&data, "3m");
+    let running = Process::start(&mut server(dir.path()));
+    let ledger = Arc::new(Ledger::of(running.http));
+
+    for round in 1..=3 {
+        let load = Load::start(running.http, &ledger, round);
+        load.await_acks(&ledger, 100);
+        let before = ledger.refusals_to_write();
+        let ballast = data.join("ballast");
+        fill(&ballast);
+        eventually("503 to everyone who would write", || (ledger.refusals_to_write() > before + 50).then_some(()));
+        reads_answer(&running);
+        load.stop();
+        ledger.check(running.http);
+
+        std::fs::remove_file(ballast).unwrap();
+        let load = Load::start(running.http, &ledger, round + 100);
+        load.await_acks(&ledger, 100);
+        load.stop();
+        ledger.check(running.http);
+    }
+
+    // SIGKILL.
+    drop(running);
+    check_store(dir.path());
+    let running = Process::start(&mut server(dir.path()));
+    ledger.check(running.http);
+    drop(running);
+    drop(mount);
+}
+
+/// Takes what room there is.
+fn fill(ballast: &std::path::Path) {
+    let mut file = File::create(ballast).unwrap();
+    let full = (0..).find_map(|_| file.write_all(&[0; 4096]).err()).unwrap();
+    assert_eq!(full.kind(), std::io::ErrorKind::StorageFull, "{full}");
+}
+
+fn reads_answer(running: &Process) {
+    let mut client = Client::connect(running.http);
+    client.request("GET", "/metric?type=thing").expect_status(200);
+    client.request("GET", "/api/v1/resources").expect_status(200);
+    client.request("GET", "/api/v1/queue").expect_status(200);
+    Client::connect(running.health).request("GET", "/healthz").expect_status(200);
+}
