@@ -34,7 +34,7 @@ fn owners_are_exactly_those_who_read_a_grant() {
             }
             let grants = play(server, round);
             granted += grants.len();
-            cut += WAITERS as usize - grants.len();
+            cut += usize::try_from(WAITERS).unwrap() - grants.len();
             // An undo is asked for before its caller sees the end of the connection.
             server.await_settled();
             assert_eq!(owners(server), grants, "round {round}");
@@ -55,7 +55,7 @@ fn play(server: &Server, round: u64) -> Grants {
             .map(|waiter| {
                 let mut random = Random(round * 1_000 + waiter);
                 // The last one of some rounds stays to the end: grants do happen.
-                let cut_after = (waiter + 1 < WAITERS || round % 4 > 0).then(|| random.moment());
+                let cut_after = (waiter + 1 < WAITERS || !round.is_multiple_of(4)).then(|| random.moment());
                 scope.spawn(move || wait_and_hang_up(server, format!("w{round}-{waiter}"), waiter, cut_after))
             })
             .collect();
@@ -76,7 +76,7 @@ fn wait_and_hang_up(
     cut_after: Option<Duration>,
 ) -> Option<(String, String)> {
     let mut client: Client = server.connect();
-    let id = if waiter % 2 == 0 { format!("&request_id={owner}") } else { String::new() };
+    let id = if waiter.is_multiple_of(2) { format!("&request_id={owner}") } else { String::new() };
     let wait = if waiter == 1 { "" } else { "&wait=100ms" };
     client.send_request("POST", &format!("/acquire?type=t&state=free&dest=busy&owner={owner}{id}{wait}"));
     if let Some(after) = cut_after {

@@ -24,13 +24,13 @@ fn parked(server: &Process) -> usize {
 /// waiting calls, and this process needs as many files as the server.
 #[test]
 fn fifteen_thousand_waiters_never_shut_out_a_release() {
-    boskos_runtime::listen::raise_file_limit(20_500);
+    let files = boskos_runtime::listen::raise_file_limit(20_500);
     let dir = process::folder(CONFIG);
     let server = Process::start(process::command(dir.path(), &QUIET).arg("--max-wait=1h"));
     let mut client = Client::connect(server.http);
     let limit = client.request("GET", "/api/v1/info").json()["limits"]["parked"].as_u64().unwrap();
     let count = usize::try_from(limit).unwrap();
-    println!("{count} waiters");
+    println!("{count} waiters, {files} files");
     client.request("POST", &format!("{ACQUIRE}=holder")).expect_status(200);
     let mut waiters: Vec<Client> = Vec::with_capacity(count);
     for n in 0..count {
