@@ -9,7 +9,7 @@ use std::{
 use crate::harness::{Server, client::Client, for_each_store};
 
 const ROUNDS: u64 = 300;
-const WAITERS: u64 = 5;
+const WAITERS: usize = 5;
 const NAMES: [&str; 2] = ["a", "b"];
 
 /// The longest time after which a waiter hangs up or a release comes.
@@ -34,7 +34,7 @@ fn owners_are_exactly_those_who_read_a_grant() {
             }
             let grants = play(server, round);
             granted += grants.len();
-            cut += usize::try_from(WAITERS).unwrap() - grants.len();
+            cut += WAITERS - grants.len();
             // An undo is asked for before its caller sees the end of the connection.
             server.await_settled();
             assert_eq!(owners(server), grants, "round {round}");
@@ -53,7 +53,7 @@ fn play(server: &Server, round: u64) -> Grants {
     thread::scope(|scope| {
         let waiters: Vec<_> = (0..WAITERS)
             .map(|waiter| {
-                let mut random = Random(round * 1_000 + waiter);
+                let mut random = Random(round * 1_000 + waiter as u64);
                 // The last one of some rounds stays to the end: grants do happen.
                 let cut_after = (waiter + 1 < WAITERS || !round.is_multiple_of(4)).then(|| random.moment());
                 scope.spawn(move || wait_and_hang_up(server, format!("w{round}-{waiter}"), waiter, cut_after))
@@ -72,7 +72,7 @@ fn play(server: &Server, round: u64) -> Grants {
 fn wait_and_hang_up(
     server: &Server,
     owner: String,
-    waiter: u64,
+    waiter: usize,
     cut_after: Option<Duration>,
 ) -> Option<(String, String)> {
     let mut client: Client = server.connect();

@@ -54,20 +54,21 @@ impl Process {
     )]
     pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut start_log = Vec::new();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut started =
+            Self { http: nowhere, health: nowhere, metrics: nowhere, start_log: Vec::new(), child, stderr };
         loop {
             let mut line = String::new();
-            if stderr.read_line(&mut line).unwrap() == 0 {
-                child.wait().unwrap();
-                panic!("{command:?} ended: {start_log:?}");
-            }
+            let read = started.stderr.read_line(&mut line).unwrap();
+            assert!(read > 0, "{command:?} ended: {:?}", started.start_log);
             let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
-            start_log.push(line.clone());
+            started.start_log.push(line.clone());
             if line["msg"] == "serving" {
                 let address = |key: &str| line[key].as_str().unwrap().parse().unwrap();
-                let (http, health, metrics) = (address("http"), address("health"), address("metrics"));
-                return Self { http, health, metrics, start_log, child, stderr };
+                (started.http, started.health, started.metrics) =
+                    (address("http"), address("health"), address("metrics"));
+                return started;
             }
         }
     }
