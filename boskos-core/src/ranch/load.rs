@@ -115,6 +115,12 @@ impl Loader {
             let kind = ranch.inventory.kind_or_new(&record.r#type);
             let pool = ranch.inventory.pool_or_new(kind, &record.state);
             ranch.places.raise_next_number(record.number);
+            if ranch.inventory.pool(pool).ids.contains_key(&record.request_id) {
+                // An undo had opened the earlier place again, and the end came before the later
+                // one was forgotten.
+                ranch.forget_place(record.number);
+                continue;
+            }
             let place = restored(pool, record, ranch.limits.request_ttl, self.now);
             ranch.stand(record.number, place);
         }

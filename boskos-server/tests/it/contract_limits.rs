@@ -31,7 +31,7 @@ fn fifteen_thousand_waiters_never_shut_out_a_release() {
     let mut client = Client::connect(server.http);
     let limit = client.request("GET", "/api/v1/info").json()["limits"]["parked"].as_u64().unwrap();
     let count = usize::try_from(limit).unwrap();
-    println!("{count} waiters");
+    println!("{count} waiters, {files} files");
     client.request("POST", &format!("{ACQUIRE}=holder")).expect_status(200);
     let mut waiters: Vec<Client> = Vec::with_capacity(count);
     for n in 0..count {

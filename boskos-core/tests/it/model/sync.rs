@@ -1,6 +1,6 @@
 //! Following the config.
 
-use super::{Answer, Fate, Item, Life, Model};
+use super::{Fate, Item, Life, Model};
 
 /// What a config says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,11 +11,8 @@ pub(crate) struct Wanted {
 }
 
 impl Model {
-    /// Brings everything to what the config says.
-    pub(crate) fn sync(&mut self, call: u64, wanted: &Wanted) {
-        if self.halted {
-            return self.refuse(call, "storage is not available, try again later");
-        }
+    /// Brings all lifecycles to what the config says.
+    pub(crate) fn sync_lives(&mut self, wanted: &Wanted) {
         for life in &wanted.lives {
             let statics = self.items.iter().filter(|item| item.kind == life.kind && item.listed);
             let gone = statics.filter(|item| wanted.names.iter().all(|(name, _, _)| *name != item.name));
@@ -31,18 +28,26 @@ impl Model {
         for life in self.lives.iter_mut().filter(|life| wanted.lives.iter().all(|other| other.kind != life.kind)) {
             (life.min, life.max, life.draining) = (0, 0, true);
         }
+    }
+
+    /// Brings these names to what the config says.
+    pub(crate) fn sync_names(&mut self, wanted: &Wanted, names: &[String]) {
+        for name in names {
+            match wanted.names.iter().find(|(other, _, _)| other == name) {
+                Some((_, kind, state)) => self.list(name, kind, state),
+                None => self.unlist(name),
+            }
+        }
+        self.serve();
+    }
+
+    /// Brings all names to what the config says.
+    pub(crate) fn sync_all_names(&mut self, wanted: &Wanted) {
         let mut names: Vec<String> = wanted.names.iter().map(|(name, _, _)| name.clone()).collect();
         names.extend(self.items.iter().map(|item| item.name.clone()));
         names.sort();
         names.dedup();
-        for name in names {
-            match wanted.names.iter().find(|(other, _, _)| *other == name) {
-                Some((_, kind, state)) => self.list(&name, kind, state),
-                None => self.unlist(&name),
-            }
-        }
-        self.answer(call, Answer::Synced);
-        self.serve();
+        self.sync_names(wanted, &names);
     }
 
     fn list(&mut self, name: &str, kind: &str, state: &str) {
@@ -61,8 +66,8 @@ impl Model {
         let dynamic = self.life(&self.items[index].kind).is_some();
         let item = &mut self.items[index];
         item.listed = false;
-        item.fate = (!dynamic).then_some(Fate::Delete);
-        if item.fate.is_some() && item.owner.is_some() {
+        let before = std::mem::replace(&mut item.fate, (!dynamic).then_some(Fate::Delete));
+        if item.fate.is_some() && item.fate != before && item.owner.is_some() {
             self.note("deferred deletions");
         }
         self.carry_out_fates();

@@ -101,11 +101,11 @@ impl Exact {
         let mut plot = self.plot.clone();
         plot.edit(dice);
         let step = 1 + dice.below(4);
-        let call = self.new_call();
         if self.ranch.is_halted() {
+            let call = self.new_call();
             trace.say(|| format!("{call:?} sync while halted"));
             self.ranch.decide(call, Command::Sync(Vec::new()), self.now);
-            self.model.sync(call.0, &model::Wanted::default());
+            self.model.refuse(call.0, "storage is not available, try again later");
             return self.commit_all();
         }
         self.plot = plot;
@@ -113,8 +113,6 @@ impl Exact {
         trace.say(|| format!("sync {:?}", self.plot.wanted()));
         self.model.named = self.plot.states().iter().map(ToString::to_string).collect();
         self.apply_config(step, dice, trace)?;
-        self.model.sync(call.0, &self.plot.wanted());
-        self.model.answers.retain(|(other, _)| *other != call.0);
         if self.changes_left(100) > 0 {
             return Err("a config that was applied is not all there".to_owned());
         }
@@ -127,7 +125,9 @@ impl Exact {
         let config = self.plot.config();
         let mut comparison = Comparison::new(&config);
         self.ranch.begin_sync(self.plot.states());
+        let wanted = self.plot.wanted();
         self.sync_step(comparison.lifecycle_changes(&self.ranch.lifecycles()), dice, trace)?;
+        self.model.sync_lives(&wanted);
         let mut after: Option<ResourceName> = None;
         loop {
             let page = self.ranch.names_page(after.as_ref(), step);
@@ -135,16 +135,22 @@ impl Exact {
             after = Some(last.name.clone());
             let mut changes = Vec::new();
             comparison.name_changes(&page, &mut changes);
+            let names = names_in(&changes);
             self.sync_step(changes, dice, trace)?;
+            self.model.sync_names(&wanted, &names);
         }
         loop {
             let rest = comparison.rest(step);
             if rest.is_empty() {
                 break;
             }
+            let names = names_in(&rest);
             self.sync_step(rest, dice, trace)?;
+            self.model.sync_names(&wanted, &names);
         }
         self.ranch.end_sync();
+        // There is nothing left to do, whatever the comparison said.
+        self.model.sync_all_names(&wanted);
         Ok(())
     }
 
@@ -232,10 +238,7 @@ impl Exact {
         let generated = names(&self.generated);
         self.ranch = self.shelf.load(self.limits.clone(), generated, keep_keys, self.now, listed);
         self.model.restart(lists);
-        let call = self.new_call();
-        self.apply_config(1 + dice.below(4), &mut Dice::new(0), trace)?;
-        self.model.sync(call.0, &self.plot.wanted());
-        self.model.answers.retain(|(other, _)| *other != call.0);
+        self.apply_config(1 + dice.below(4), dice, trace)?;
         self.work_unchecked(trace)
     }
 
@@ -275,6 +278,14 @@ impl Exact {
     pub(super) fn queue(&self) -> Vec<PlaceView> {
         self.ranch.queue(self.now)
     }
+}
+
+fn names_in(changes: &[SyncChange]) -> Vec<String> {
+    let name = |change: &SyncChange| match change {
+        SyncChange::List { name, .. } | SyncChange::Unlist { name } => Some(name.to_string()),
+        SyncChange::SetLifecycle(_) | SyncChange::DrainLifecycle(_) => None,
+    };
+    changes.iter().filter_map(name).collect()
 }
 
 /// Asks the model what the ranch was asked.
