@@ -3,6 +3,7 @@
 CARGO ?= cargo
 CONFIG ?= deploy/configs/openshift-ci.yaml
 DATA_DIR ?= boskos-data
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 MUTANTS_JOBS ?= 2
 
 .PHONY: help build run test bench durable-check mutants lint deny
@@ -15,7 +16,7 @@ build: ## build every binary, optimized
 
 run: ## serve CONFIG on http://127.0.0.1:8080 from DATA_DIR, until Ctrl-C
 	$(CARGO) build --release -p boskos-server
-	exec target/release/boskos-server --listen-address 127.0.0.1 --config $(CONFIG) --data-dir $(DATA_DIR)
+	exec $(TARGET)/release/boskos-server --listen-address 127.0.0.1 --config $(CONFIG) --data-dir $(DATA_DIR)
 
 test: ## all tests
 	$(CARGO) build --workspace --all-targets
@@ -27,7 +28,7 @@ bench: ## measure against a bare hyper server; prints a table
 
 durable-check: ## under strace: every 200 to a mutation has its sync before it
 	$(CARGO) build --release -p boskos-server
-	boskos-server/tests/durable-check target/release/boskos-server
+	boskos-server/tests/durable-check $(TARGET)/release/boskos-server
 
 mutants: ## break the core on purpose and list what no test notices
 	$(CARGO) mutants -p boskos-core --jobs $(MUTANTS_JOBS)
