@@ -48,10 +48,6 @@ pub(crate) fn run(dir: &Path, args: &[&str]) -> (i32, String, String) {
 
 impl Process {
     /// Starts it and waits until it says that it serves, at a log level of info or below.
-    #[expect(
-        clippy::zombie_processes,
-        reason = "waited for when dropped; where a test panics before, the process ends too"
-    )]
     pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
