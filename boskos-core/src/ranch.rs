@@ -51,6 +51,7 @@ use self::{
     kind::KindKey,
     place::Places,
     plan::{PlanId, ResourceKey, Sequence},
+    pool::PoolKey,
     reset::Gather,
     snapshot::Snapshots,
     sync::Fate,
@@ -113,6 +114,8 @@ pub struct Ranch {
     /// States with totals of their own beside the known ones.
     named_states: HashSet<State>,
     halted: bool,
+    /// The queue that is not served yet, while an undo is carried out.
+    held: Option<PoolKey>,
     /// Whether the steps of a config are under way.
     syncing: bool,
     pending: Effects,

@@ -201,7 +201,7 @@ impl Ranch {
     /// are granted at once. So one more resource, or one place less, makes at most the last of
     /// them eligible anew.
     pub(super) fn serve_next(&mut self, pool: PoolKey, now: Now) {
-        if self.halted {
+        if self.halted || self.held == Some(pool) {
             return;
         }
         let pool = self.inventory.pool(pool);
@@ -221,16 +221,18 @@ impl Ranch {
         let keys: Vec<PoolKey> =
             self.inventory.pools().filter(|(_, pool)| !pool.line.is_empty()).map(|(key, _)| key).collect();
         for key in keys {
-            let mut rank = 1;
-            loop {
-                let pool = self.inventory.pool(key);
-                if rank > pool.unowned.len() {
-                    break;
-                }
-                let Some(number) = pool.line.at(rank) else { break };
-                if !self.serve(number, now) {
-                    rank += 1;
-                }
+            self.serve_queue(key, now);
+        }
+    }
+
+    /// Serves a queue as far as it goes, lowest rank first.
+    pub(super) fn serve_queue(&mut self, key: PoolKey, now: Now) {
+        let mut rank = 1;
+        while !self.halted && self.inventory.has_pool(key) {
+            let pool = self.inventory.pool(key);
+            let Some(number) = pool.line.at(rank).filter(|_| rank <= pool.unowned.len()) else { return };
+            if !self.serve(number, now) {
+                rank += 1;
             }
         }
     }

@@ -43,6 +43,7 @@ impl Loader {
             owed_at: None,
             named_states: hashbrown::HashSet::new(),
             halted: false,
+            held: None,
             syncing: false,
             pending: Effects::default(),
         };

@@ -6,6 +6,7 @@ use super::{
     flight::{Change, Grant},
     place::{Parked, Place},
     plan::PlaceNumber,
+    pool::PoolKey,
 };
 use crate::{Now, Resource};
 
@@ -89,15 +90,16 @@ impl Ranch {
     }
 
     /// Opens a place again that an undone grant had ended. A place that the same id opened since
-    /// moves up to it.
-    pub(super) fn reopen_place(&mut self, vacated: &VacatedPlace, now: Now) {
+    /// moves up to it. Its queue.
+    pub(super) fn reopen_place(&mut self, vacated: &VacatedPlace, now: Now) -> PoolKey {
         let kind = self.inventory.kind_or_new(&vacated.r#type);
         let pool = self.inventory.pool_or_new(kind, &vacated.state);
         let newer = self.inventory.pool(pool).ids.get(&vacated.request_id).copied();
         if let Some(newer) = newer
             && self.places.granting_mut(newer).is_some()
         {
-            return self.forget_place(vacated.number);
+            self.forget_place(vacated.number);
+            return pool;
         }
         let mut place = Place {
             pool,
@@ -122,5 +124,6 @@ impl Ranch {
             self.forget_place(newer);
         }
         self.stand(vacated.number, place);
+        pool
     }
 }

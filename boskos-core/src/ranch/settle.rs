@@ -75,11 +75,12 @@ impl Ranch {
             }
             Purpose::Join { .. } => {}
             Purpose::Undo(receipt) => {
-                // The place first: what comes back is its.
-                if let Some(vacated) = &receipt.place {
-                    self.reopen_place(vacated, now);
-                }
+                // Its queue is served when all is back: the place moves up, and gets the oldest.
+                self.held = receipt.place.as_ref().map(|vacated| self.reopen_place(vacated, now));
                 self.land_all(changes, versions, now);
+                if let Some(pool) = self.held.take() {
+                    self.serve_queue(pool, now);
+                }
             }
             Purpose::Upkeep => drop(self.land_all(changes, versions, now)),
             Purpose::Forget(_) => {}
