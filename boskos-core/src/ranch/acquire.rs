@@ -60,8 +60,10 @@ impl Ranch {
     pub(super) fn acquire_again(&mut self, call: CallId, acquire: Acquire, now: Now) {
         let pool = self.inventory.find_pool(acquire.r#type.as_str(), acquire.state.as_str());
         let id = acquire.request_id.as_ref();
-        let replaced = id.zip(pool).is_some_and(|(id, pool)| self.inventory.pool(pool).ids.contains_key(id));
-        if replaced {
+        let number = id.zip(pool).and_then(|(id, pool)| self.inventory.pool(pool).ids.get(id).copied());
+        // One that stands empty is the call's own, from before a grant that was undone.
+        let is_empty = |number| self.places.get(number).is_some_and(|place| place.parked.is_none());
+        if number.is_some_and(|number| !is_empty(number)) {
             return self.refuse(call, Refusal::NoneAvailable(acquire.r#type.as_str().to_owned()));
         }
         self.decide(call, Command::Acquire(acquire), now);
