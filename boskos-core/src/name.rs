@@ -1,17 +1,18 @@
 //! The words that resources are spoken of with: name, type, state and owner.
 
-use std::{borrow::Borrow, fmt, sync::Arc};
+use std::{borrow::Borrow, fmt};
 
+use arcstr::ArcStr;
 use serde::{Deserialize, Serialize};
 
 macro_rules! word {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         ///
-        /// Cloning shares the text.
+        /// Cloning shares the text. One pointer wide: a million resources have four of them each.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
-        pub struct $name(Arc<str>);
+        pub struct $name(ArcStr);
 
         impl $name {
             /// The text itself.

@@ -1,7 +1,8 @@
 //! What holders note on a resource: a map of text to text.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt};
 
+use arcstr::ArcStr;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{Error as _, MapAccess, Visitor},
@@ -15,7 +16,7 @@ use crate::go_json;
 /// Kept as one JSON text and not as a map: a million resources have one each. Cloning shares
 /// the text.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct UserData(Option<Arc<str>>);
+pub struct UserData(Option<ArcStr>);
 
 /// Changes to user data: a key with text is set, one with none or with empty text is deleted.
 pub type UserDataPatch = BTreeMap<String, Option<String>>;

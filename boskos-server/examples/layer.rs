@@ -53,6 +53,6 @@ impl Service for Constant {
 
     async fn call(&self, _: &Parts, _: RequestBody) -> Reply {
         let reply = Reply::text(BODY);
-        if self.deliveries { reply.with_delivery(Nothing(1)) } else { reply }
+        if self.deliveries { reply.with_delivery(Some(Nothing(1))) } else { reply }
     }
 }

@@ -104,6 +104,8 @@ pub struct Running {
     reread: mpsc::Sender<()>,
     /// What runs for ever and ends with the server.
     background: JoinSet<()>,
+    /// Brings outcomes to the ranch until the store is closed.
+    carrier: JoinSet<()>,
     stop: oneshot::Sender<Instant>,
     serving: JoinHandle<Drained>,
 }
@@ -122,6 +124,8 @@ pub async fn start(options: Options, store: Arc<dyn Store>, ports: Ports) -> Res
     let watch = Watch::begin(options.config.clone());
     let (steward, config) = load(&options, store.clone()).await?;
     store.start(Arc::new(steward.clone()));
+    let mut carrier = JoinSet::new();
+    carrier.spawn(steward.clone().carry());
     background.spawn(steward.clone().drive());
     let found = sync::apply(steward.clone(), config).await?;
     log_applied(&options.config, &found);
@@ -144,7 +148,7 @@ pub async fn start(options: Options, store: Arc<dyn Store>, ports: Ports) -> Res
     steward.extend_places();
     readiness.set_ready();
     tracing::info!(%http, %health, %metrics, store = store.name(), "serving");
-    Ok(Running { steward, http, health, metrics, readiness, reread, background, stop, serving })
+    Ok(Running { steward, http, health, metrics, readiness, reread, background, carrier, stop, serving })
 }
 
 impl Running {
@@ -184,6 +188,7 @@ impl Running {
         let steward = self.steward.clone();
         let closed = tokio::task::spawn_blocking(move || steward.store().close()).await;
         let closed = closed.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
+        self.carrier.shutdown().await;
         tracing::info!("stopped");
         closed
     }

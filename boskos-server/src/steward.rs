@@ -3,6 +3,7 @@
 
 mod drive;
 mod grant;
+mod outbox;
 
 use std::sync::Arc;
 
@@ -14,16 +15,13 @@ use boskos_core::{
         plan::{Outcome, PlanId},
     },
 };
-use boskos_runtime::text;
 use hashbrown::{HashMap, HashSet};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot};
 
 pub use self::grant::{Answer, Undo};
-use crate::{
-    clock::Clock,
-    store::{Outcomes, Store, StoreError},
-};
+use self::outbox::Outbox;
+use crate::{clock::Clock, store::Store};
 
 /// The one keeper of the ranch. See the [module](self).
 pub struct Steward {
@@ -32,6 +30,7 @@ pub struct Steward {
     clock: Clock,
     /// There is something to do before the driver's next wake.
     rouse: Notify,
+    outbox: Outbox,
 }
 
 struct Inner {
@@ -46,7 +45,7 @@ struct Inner {
 }
 
 /// A reply on its way to the caller.
-type Parcel = (oneshot::Sender<Answer>, Answer);
+type Parcel = (oneshot::Sender<Answer>, Reply);
 
 // === impl Steward ===
 
@@ -62,7 +61,7 @@ impl Steward {
             armed: Wake::default(),
             halted: false,
         };
-        Arc::new(Self { inner: Mutex::new(inner), store, clock, rouse: Notify::new() })
+        Arc::new(Self { inner: Mutex::new(inner), store, clock, rouse: Notify::new(), outbox: Outbox::default() })
     }
 
     /// The store.
@@ -185,7 +184,7 @@ impl Steward {
                 match &mut own {
                     Some((id, slot)) if *id == call => **slot = Some(reply),
                     _ => match inner.calls.remove(&call) {
-                        Some(sender) => parcels.push((sender, Answer::undecided(reply))),
+                        Some(sender) => parcels.push((sender, reply)),
                         None => {
                             if let Some(receipt) = grant::receipt_of(&mut reply) {
                                 inner.ranch.decide(NOBODY, Command::Undo(receipt), now);
@@ -227,9 +226,6 @@ impl Steward {
     }
 }
 
-/// Outcomes taken in under one lock.
-const SETTLED_AT_ONCE: usize = 256;
-
 /// The call of commands whose reply nobody waits for.
 const NOBODY: CallId = CallId(0);
 
@@ -242,37 +238,9 @@ impl Inner {
 
 /// Hands replies to their callers. A grant whose caller has gone is undone.
 fn deliver(steward: &Arc<Steward>, parcels: Vec<Parcel>) {
-    for (sender, answer) in parcels {
+    for (sender, reply) in parcels {
         // A caller that has gone drops the answer, and that asks for the undo.
-        drop(sender.send(answer.bind(steward)));
-    }
-}
-
-impl Outcomes for Arc<Steward> {
-    fn settle(&self, batch: &mut Vec<(PlanId, Outcome)>) {
-        // In bites, so that requests come in between.
-        while !batch.is_empty() {
-            let bite = batch.len().min(SETTLED_AT_ONCE);
-            self.change(|ranch, now| ranch.settle(batch.drain(..bite), now));
-        }
-    }
-
-    fn halted(&self, why: &StoreError) {
-        let mut inner = self.inner.lock();
-        inner.ranch.halt();
-        let was_halted = std::mem::replace(&mut inner.halted, true);
-        drop(inner);
-        if !was_halted {
-            tracing::error!(error = text::chain(why), store = self.store.name(), "the store cannot be written");
-        }
-    }
-
-    fn resumed(&self) {
-        self.change(|ranch, now| ranch.resume(now));
-        let was_halted = std::mem::take(&mut self.inner.lock().halted);
-        if was_halted {
-            tracing::info!(store = self.store.name(), "the store can be written again");
-        }
+        drop(sender.send(Answer::new(reply, steward)));
     }
 }
 

@@ -161,7 +161,7 @@ impl Ranch {
     }
 
     fn grant(&mut self, key: ResourceKey, owner: Owner, dest: State, grant: Grant, now: Now) {
-        let mut record = self.inventory.get(key).record.clone();
+        let mut record = self.record_of(key);
         record.resource.owner = Some(owner);
         record.resource.state = dest;
         let mut draft = self.draft();

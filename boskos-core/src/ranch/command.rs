@@ -1,6 +1,6 @@
 //! What callers ask of the ranch and what they are told.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use smallvec::SmallVec;
 
@@ -168,7 +168,7 @@ pub enum Reply {
 #[derive(Debug)]
 pub struct Granted {
     /// Its form after the grant.
-    pub resource: Resource,
+    pub record: Arc<Record>,
     /// What an undo needs.
     pub receipt: Receipt,
     /// From the first request of this id to the grant.
@@ -187,7 +187,7 @@ pub struct Receipt {
 pub(super) struct GrantedRecord {
     pub(super) key: ResourceKey,
     pub(super) sequence: Sequence,
-    pub(super) before: Record,
+    pub(super) before: Arc<Record>,
 }
 
 /// The queue place that a grant ended.

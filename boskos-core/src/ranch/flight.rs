@@ -1,5 +1,7 @@
 //! Plans on their way: what they reserve, and whom their outcome concerns.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use super::{
@@ -24,7 +26,7 @@ pub(super) struct Flight {
 pub(super) struct Change {
     pub(super) key: ResourceKey,
     /// The form it gets; `None` deletes it.
-    pub(super) to: Option<Record>,
+    pub(super) to: Option<Arc<Record>>,
     /// The state whose total grows.
     pub(super) counted: Option<State>,
     /// What else the change is accounted under.
@@ -64,7 +66,7 @@ pub(super) enum Purpose {
     /// One part of a sync.
     SyncPart { call: CallId },
     /// Sets, drains or forgets the lifecycle of a type.
-    Lifecycle { call: Option<CallId>, r#type: ResourceType, to: Option<LifecycleRecord> },
+    Lifecycle { call: Option<CallId>, r#type: ResourceType, to: Option<Box<LifecycleRecord>> },
     /// Keeps a place that was joined.
     Join { place: PlaceNumber },
     /// Takes a grant back; again when it could not be written.
@@ -159,7 +161,7 @@ impl Ranch {
             to.resource.last_update = now.wall;
         }
         let slot = self.inventory.get(key);
-        let (from, version, pool) = (&slot.record, slot.version, slot.pool);
+        let (from, version, pool) = (&*slot.record, slot.version, slot.pool);
         if age == Age::Fresh {
             to.leaving = stays_leaving(from, &to);
         }
@@ -176,6 +178,7 @@ impl Ranch {
         }
         self.add_target_candidate(draft, &to);
         self.inventory.get_mut(key).flight = Some(draft.id);
+        let to = Arc::new(to);
         draft.writes.push(Write::Put(Put { key, replaces: Some(version), record: to.clone(), transition }));
         draft.changes.push(Change { key, to: Some(to), counted, role });
     }
@@ -216,6 +219,7 @@ impl Ranch {
         record.last_transition = id;
         let counted = self.counted_as(&record.resource.state);
         let transition = transition(id, 0, &record, None, Some(counted.clone()), now);
+        let record = Arc::new(record);
         let key = self.inventory.add(None, record.clone(), 0);
         self.add_target_candidate(draft, &record);
         let slot = self.inventory.get_mut(key);

@@ -1,5 +1,7 @@
 //! Changes that someone else made in the store.
 
+use std::sync::Arc;
+
 use super::{
     Ranch,
     flight::{Role, stays_leaving},
@@ -25,7 +27,7 @@ impl Ranch {
         let mut record = Record::new(resource);
         record.sequence = self.next_sequence();
         self.snapshots.note(&record.resource, false);
-        let key = self.inventory.add(None, record, foreign.version);
+        let key = self.inventory.add(None, Arc::new(record), foreign.version);
         self.inventory.count_in(key);
         self.arrived_from_outside(key, now);
     }
@@ -41,9 +43,9 @@ impl Ranch {
         self.snapshots.note(&slot.record.resource, true);
         let (old_pool, old_kind) = (slot.pool, slot.kind);
         let before = slot.record.clone();
-        let mut record = Record { resource, sequence: self.next_sequence(), ..before.clone() };
+        let mut record = Record { resource, sequence: self.next_sequence(), ..Record::clone(&before) };
         record.leaving = stays_leaving(&before, &record);
-        self.inventory.replace(key, record, foreign.version);
+        self.inventory.replace(key, Arc::new(record), foreign.version);
         self.look_after(old_kind);
         self.arrived_from_outside(key, now);
         self.inventory.drop_pool_if_unused(old_pool);

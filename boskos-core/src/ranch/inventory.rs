@@ -1,9 +1,12 @@
 //! All resources, and the indexes by which they are found.
 
-use std::collections::{BTreeMap, BTreeSet, btree_map};
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map},
+    hash::BuildHasher as _,
+    sync::Arc,
+};
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
-use std::hash::BuildHasher as _;
 
 use super::{
     kind::{Kind, KindKey},
@@ -16,7 +19,7 @@ use crate::{Owner, Resource, ResourceName, ResourceType, State, WallTime, state}
 #[derive(Debug)]
 pub(super) struct Slot {
     /// The last committed form; for a phantom the form that is being created.
-    pub(super) record: Record,
+    pub(super) record: Arc<Record>,
     pub(super) version: Version,
     /// The pool of the committed form.
     pub(super) pool: PoolKey,
@@ -86,7 +89,7 @@ impl Inventory {
     }
 
     /// Adds a resource in no index but that of names. Its name must be new.
-    pub(super) fn add(&mut self, key: Option<ResourceKey>, record: Record, version: Version) -> ResourceKey {
+    pub(super) fn add(&mut self, key: Option<ResourceKey>, record: Arc<Record>, version: Version) -> ResourceKey {
         let name = record.resource.name.clone();
         let key = self.add_nameless(key, record, version);
         self.in_name_order.insert(name, key);
@@ -94,7 +97,12 @@ impl Inventory {
     }
 
     /// [`Self::add`] without the order of names, for [`Self::order_names`] to make up for.
-    pub(super) fn add_nameless(&mut self, key: Option<ResourceKey>, record: Record, version: Version) -> ResourceKey {
+    pub(super) fn add_nameless(
+        &mut self,
+        key: Option<ResourceKey>,
+        record: Arc<Record>,
+        version: Version,
+    ) -> ResourceKey {
         let key = key
             .or_else(|| self.free_keys.pop())
             .unwrap_or_else(|| ResourceKey::new(u32::try_from(self.slots.len()).expect("fewer than 2^32 resources")));
@@ -270,7 +278,7 @@ impl Inventory {
 
     /// Gives a resource its new committed form: out of the old counts, into the new ones. The
     /// resource stays out of the indexes. Pools that this empties are left to the caller.
-    pub(super) fn replace(&mut self, key: ResourceKey, record: Record, version: Version) -> Record {
+    pub(super) fn replace(&mut self, key: ResourceKey, record: Arc<Record>, version: Version) -> Arc<Record> {
         let kind = self.kind_or_new(&record.resource.r#type);
         let pool = self.pool_or_new(kind, &record.resource.state);
         if !self.get(key).phantom {

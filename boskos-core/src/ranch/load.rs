@@ -1,5 +1,7 @@
 //! A ranch from what a store holds.
 
+use std::sync::Arc;
+
 use super::{
     Limits, Names, Ranch,
     command::Effects,
@@ -61,7 +63,7 @@ impl Loader {
         let Stored { key, mut record, version } = stored;
         record.resource.last_update = record.resource.last_update.min(self.now.wall);
         self.ranch.next_sequence = self.ranch.next_sequence.max(record.sequence).max(record.last_transition);
-        let key = self.ranch.inventory.add_nameless(key, record, version);
+        let key = self.ranch.inventory.add_nameless(key, Arc::new(record), version);
         self.ranch.inventory.get_mut(key).listed = listed;
         self.loaded.push(key);
     }

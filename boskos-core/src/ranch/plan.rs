@@ -1,6 +1,6 @@
 //! What the ranch asks a store to write, and what the store answers.
 
-use std::num::NonZeroU64;
+use std::{num::NonZeroU64, sync::Arc};
 
 use smallvec::SmallVec;
 
@@ -45,7 +45,7 @@ pub enum Write {
     /// Forget a queue place.
     DeletePlace(PlaceNumber),
     /// Create or replace a lifecycle.
-    PutLifecycle(LifecycleRecord),
+    PutLifecycle(Box<LifecycleRecord>),
     /// Delete the lifecycle of a type.
     DeleteLifecycle(ResourceType),
 }
@@ -58,7 +58,7 @@ pub struct Put {
     /// The version that it replaces; `None` creates.
     pub replaces: Option<Version>,
     /// The form to write.
-    pub record: Record,
+    pub record: Arc<Record>,
     /// What history is to say; `None` for heartbeats and user data.
     pub transition: Option<Transition>,
 }

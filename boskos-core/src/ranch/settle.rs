@@ -1,5 +1,7 @@
 //! What follows when the store has answered.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use super::{
@@ -89,14 +91,15 @@ impl Ranch {
 
     fn grant_committed(&mut self, grant: Grant, changes: SmallVec<[Change; 1]>, versions: &[Version], now: Now) {
         let to = changes.first().and_then(|change| change.to.as_ref()).expect("a grant puts one resource");
-        let resource = to.resource.clone();
+        let record = to.clone();
         let mut granted = self.land_all(changes, versions, now);
-        for record in &mut granted {
+        for granted in &mut granted {
             // What a grant created was never seen in the state that was asked for; an undo
             // leaves it there.
-            if record.before.resource.owner.is_some() {
-                record.before.resource.owner = None;
-                record.before.resource.state = grant.from.clone();
+            if granted.before.resource.owner.is_some() {
+                let before = Arc::make_mut(&mut granted.before);
+                before.resource.owner = None;
+                before.resource.state = grant.from.clone();
             }
         }
         let mut waited = now.mono.saturating_since(grant.asked);
@@ -113,7 +116,7 @@ impl Ranch {
             self.inventory.drop_pool_if_unused(place.pool);
         }
         let receipt = Receipt { granted, place: vacated };
-        self.reply(grant.call, Reply::Granted(Box::new(Granted { resource, receipt, waited })));
+        self.reply(grant.call, Reply::Granted(Box::new(Granted { record, receipt, waited })));
         self.judge_follower(follower, now);
     }
 
@@ -308,7 +311,7 @@ impl Ranch {
     }
 
     pub(super) fn record_of(&self, key: ResourceKey) -> Record {
-        self.inventory.get(key).record.clone()
+        Record::clone(&self.inventory.get(key).record)
     }
 
     /// The first of `keys` that is in flight.

@@ -214,6 +214,7 @@ impl Ranch {
             return;
         }
         kind.lifecycle_in_flight = true;
+        let to = to.map(Box::new);
         let mut draft = self.draft();
         draft.write(match &to {
             Some(record) => Write::PutLifecycle(record.clone()),
@@ -225,12 +226,12 @@ impl Ranch {
         self.launch(draft, Purpose::Lifecycle { call, r#type, to });
     }
 
-    pub(super) fn lifecycle_committed(&mut self, r#type: &ResourceType, to: Option<LifecycleRecord>, now: Now) {
+    pub(super) fn lifecycle_committed(&mut self, r#type: &ResourceType, to: Option<Box<LifecycleRecord>>, now: Now) {
         let key = self.inventory.kind_or_new(r#type);
         let kind = self.inventory.kind_mut(key);
         kind.lifecycle_in_flight = false;
         let was_dynamic = kind.lifecycle.is_some();
-        kind.lifecycle = to;
+        kind.lifecycle = to.map(|record| *record);
         let is_dynamic = kind.lifecycle.is_some();
         if is_dynamic != was_dynamic {
             self.inventory.reindex_expiry(key);

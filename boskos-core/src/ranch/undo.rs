@@ -6,7 +6,7 @@ use super::{
     Ranch,
     command::Receipt,
     flight::{Age, Purpose, Role},
-    plan::{PlaceNumber, Write},
+    plan::{PlaceNumber, Record, Write},
 };
 use crate::Now;
 
@@ -44,7 +44,7 @@ impl Ranch {
         }
         let mut draft = self.draft();
         for granted in &receipt.granted {
-            let mut record = granted.before.clone();
+            let mut record = Record::clone(&granted.before);
             record.last_transition = self.inventory.get(granted.key).record.last_transition;
             self.draft_put(&mut draft, granted.key, record, Age::Kept, Role::Plain, now);
         }

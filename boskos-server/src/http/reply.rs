@@ -108,10 +108,12 @@ impl Reply {
         self.with_header(CONNECTION, CLOSE)
     }
 
-    /// The same with something that hangs on its delivery.
+    /// The same with something that hangs on its delivery, if there is such a thing.
     #[must_use]
-    pub fn with_delivery(mut self, delivery: impl Delivery + 'static) -> Self {
-        self.body.set_delivery(Box::new(delivery));
+    pub fn with_delivery(mut self, delivery: Option<impl Delivery + 'static>) -> Self {
+        if let Some(delivery) = delivery {
+            self.body.set_delivery(Box::new(delivery));
+        }
         self
     }
 

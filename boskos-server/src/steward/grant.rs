@@ -10,8 +10,8 @@ use crate::http::Delivery;
 /// A reply to one call. Dropped with a grant in it, it has the grant undone.
 #[derive(Debug)]
 pub struct Answer {
-    reply: Option<Reply>,
-    steward: Weak<Steward>,
+    reply: Reply,
+    undo: Option<Undo>,
 }
 
 /// A grant that is undone when this is dropped, unless its answer was delivered.
@@ -21,35 +21,20 @@ pub struct Undo {
     steward: Weak<Steward>,
 }
 
+// === impl Answer ===
+
 impl Answer {
-    pub(super) fn new(reply: Reply, steward: &Arc<Steward>) -> Self {
-        Self { reply: Some(reply), steward: Arc::downgrade(steward) }
-    }
-
-    /// An answer that is under the steward's lock still, where nothing may be undone by a drop.
-    pub(super) fn undecided(reply: Reply) -> Self {
-        Self { reply: Some(reply), steward: Weak::new() }
-    }
-
-    pub(super) fn bind(mut self, steward: &Arc<Steward>) -> Self {
-        self.steward = Arc::downgrade(steward);
-        self
+    /// Not under the steward's lock: a drop may ask for an undo.
+    pub(super) fn new(mut reply: Reply, steward: &Arc<Steward>) -> Self {
+        let undo =
+            receipt_of(&mut reply).map(|receipt| Undo { receipt: Some(receipt), steward: Arc::downgrade(steward) });
+        Self { reply, undo }
     }
 
     /// The reply, and with a grant what undoes it.
     #[must_use]
-    pub fn open(mut self) -> (Reply, Undo) {
-        let mut reply = self.reply.take().expect("an answer is opened once");
-        let receipt = receipt_of(&mut reply);
-        (reply, Undo { receipt, steward: self.steward.clone() })
-    }
-}
-
-impl Drop for Answer {
-    fn drop(&mut self) {
-        if let (Some(receipt), Some(steward)) = (self.reply.as_mut().and_then(receipt_of), self.steward.upgrade()) {
-            steward.undo(receipt);
-        }
+    pub fn open(self) -> (Reply, Option<Undo>) {
+        (self.reply, self.undo)
     }
 }
 
@@ -62,13 +47,7 @@ pub(super) fn receipt_of(reply: &mut Reply) -> Option<Receipt> {
     }
 }
 
-impl Undo {
-    /// Whether there is something to undo.
-    #[must_use]
-    pub fn is_armed(&self) -> bool {
-        self.receipt.is_some()
-    }
-}
+// === impl Undo ===
 
 impl Delivery for Undo {
     fn delivered(mut self: Box<Self>) {

@@ -36,8 +36,9 @@ pub(crate) async fn answer(app: &App, query: &str) -> Reply {
     let (reply, undo) = app.steward.call(Command::Acquire(command)).await.open();
     match reply {
         Answered::Granted(granted) => {
-            app.instruments.granted(&granted.resource, &from, has_request_id, granted.waited);
-            Reply::text(granted.resource.to_json()).with_delivery(undo)
+            let resource = &granted.record.resource;
+            app.instruments.granted(resource, &from, has_request_id, granted.waited);
+            Reply::text(resource.to_json()).with_delivery(undo)
         }
         Answered::Refused(refusal) => refused("Acquire failed", &refusal),
         _ => unexpected("Acquire"),

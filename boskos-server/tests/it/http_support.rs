@@ -63,7 +63,8 @@ impl Script {
             Some("pages") => ReplyBody::pages(pages(size)),
             _ => ReplyBody::full(vec![b'x'; size]),
         };
-        let reply = Reply::json_stream(body).with_delivery(Report { events: self.events.clone(), is_delivered: false });
+        let reply =
+            Reply::json_stream(body).with_delivery(Some(Report { events: self.events.clone(), is_delivered: false }));
         if query::first(query, "status").is_some() { reply.with_status(StatusCode::NO_CONTENT) } else { reply }
     }
 }

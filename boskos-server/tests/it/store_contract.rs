@@ -148,8 +148,8 @@ fn all_writes_of_a_plan_are_found_again<K: Kind>() {
             create(1, &one),
             create(2, &two),
             Write::PutPlace(place(3)),
-            Write::PutLifecycle(active.clone()),
-            Write::PutLifecycle(draining.clone()),
+            Write::PutLifecycle(Box::new(active.clone())),
+            Write::PutLifecycle(Box::new(draining.clone())),
         ],
     )]);
     fixture.reopened(|found| {
@@ -167,9 +167,9 @@ fn last_of_several_writes_counts<K: Kind>() {
     third.sequence = 3;
     third.resource.user_data = user_data(&[("k", "v")]);
     let changed = lifecycle("t", true);
-    fixture.started.commit([plan(1, [create(1, &first), Write::PutLifecycle(lifecycle("t", false))])]);
+    fixture.started.commit([plan(1, [create(1, &first), Write::PutLifecycle(Box::new(lifecycle("t", false)))])]);
     fixture.started.commit([plan(2, [change(1, &second, Some(&first), 1)])]);
-    fixture.started.commit([plan(3, [touch(1, &third), Write::PutLifecycle(changed.clone())])]);
+    fixture.started.commit([plan(3, [touch(1, &third), Write::PutLifecycle(Box::new(changed.clone()))])]);
     fixture.reopened(|found| {
         assert_eq!(found.resources, [(1, third)].into());
         assert_eq!(found.lifecycles, [("t".to_owned(), changed)].into());
@@ -182,7 +182,7 @@ fn deleted_things_are_gone<K: Kind>() {
     fixture.started.commit([
         plan(1, [create(1, &gone), create(2, &kept)]),
         plan(2, [Write::PutPlace(place(1))]),
-        plan(3, [Write::PutPlace(place(2)), Write::PutLifecycle(lifecycle("t", false))]),
+        plan(3, [Write::PutPlace(place(2)), Write::PutLifecycle(Box::new(lifecycle("t", false)))]),
     ]);
     fixture.started.commit([
         plan(4, [delete(1, &gone, 3)]),

@@ -27,7 +27,8 @@ fn store() -> (tempfile::TempDir, PathBuf) {
         new.resource.user_data = user_data(&[("key", &format!("secret-{number}"))]);
         plan(number.into(), [create(number, &new)])
     }));
-    started.commit([plan(1_000, [Write::PutPlace(place(5)), Write::PutLifecycle(lifecycle("dynamic", false))])]);
+    started
+        .commit([plan(1_000, [Write::PutPlace(place(5)), Write::PutLifecycle(Box::new(lifecycle("dynamic", false)))])]);
     started.commit([plan(1_001, [Write::PutPlace(place(9)), Write::DeletePlace(9)])]);
     started.store.close().unwrap();
     let file = dir.path().join("boskos.db");

@@ -27,7 +27,7 @@ fn fill(started: &Started) {
     busy.resource.user_data = user_data(&[("a", "1"), ("b", "<\u{e9}>")]);
     started.commit([plan(3, [touch(0, &busy)])]);
     started.commit([plan(4, [delete(1, &gone, 6), Write::PutPlace(place(8)), Write::PutPlace(place(9))])]);
-    started.commit([plan(5, [Write::DeletePlace(9), Write::PutLifecycle(lifecycle("t", true))])]);
+    started.commit([plan(5, [Write::DeletePlace(9), Write::PutLifecycle(Box::new(lifecycle("t", true)))])]);
 }
 
 fn copied(fixture: &str) -> tempfile::TempDir {

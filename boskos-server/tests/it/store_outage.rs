@@ -209,7 +209,7 @@ fn every_kind_of_write_is_recognized_when_the_truth_is_sought() {
         vec![touch(1, &beat)],
         vec![delete(2, &two, 9)],
         vec![Write::PutPlace(place(2)), Write::DeletePlace(1), Write::PutPlace(place(3)), Write::DeletePlace(3)],
-        vec![Write::PutLifecycle(lifecycle("a", true)), Write::DeleteLifecycle("b".into())],
+        vec![Write::PutLifecycle(Box::new(lifecycle("a", true))), Write::DeleteLifecycle("b".into())],
     ];
     for (moment, fate) in [(Moment::Commit, Fate::NotWritten), (Moment::Committed, Fate::Committed)] {
         let dir = tempfile::tempdir().unwrap();
@@ -218,8 +218,8 @@ fn every_kind_of_write_is_recognized_when_the_truth_is_sought() {
             create(1, &free),
             create(2, &two),
             Write::PutPlace(place(1)),
-            Write::PutLifecycle(lifecycle("a", false)),
-            Write::PutLifecycle(lifecycle("b", false)),
+            Write::PutLifecycle(Box::new(lifecycle("a", false))),
+            Write::PutLifecycle(Box::new(lifecycle("b", false))),
         ];
         started.commit([plan(1, start)]);
         for (number, writes) in (2..).zip(batches.clone()) {

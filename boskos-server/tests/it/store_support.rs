@@ -62,14 +62,14 @@ pub(crate) fn change(key: u32, record: &Record, before: Option<&Record>, previou
     Write::Put(Put {
         key: ResourceKey::new(key),
         replaces: before.map(|_| 0),
-        record: record.clone(),
+        record: record.clone().into(),
         transition: Some(transition),
     })
 }
 
 /// A heartbeat: no transition.
 pub(crate) fn touch(key: u32, record: &Record) -> Write {
-    Write::Put(Put { key: ResourceKey::new(key), replaces: Some(0), record: record.clone(), transition: None })
+    Write::Put(Put { key: ResourceKey::new(key), replaces: Some(0), record: record.clone().into(), transition: None })
 }
 
 pub(crate) fn delete(key: u32, before: &Record, sequence: Sequence) -> Write {

@@ -103,7 +103,7 @@ impl Shelf {
                 }
                 Write::PutLifecycle(record) => {
                     self.lifecycles.retain(|other| other.lifecycle.r#type != record.lifecycle.r#type);
-                    self.lifecycles.push(record.clone());
+                    self.lifecycles.push((**record).clone());
                 }
                 Write::DeleteLifecycle(r#type) => {
                     let before = self.lifecycles.len();
@@ -164,7 +164,7 @@ impl Shelf {
         self.sequence = self.sequence.max(put.record.sequence);
         let kept = Kept {
             key: put.key,
-            record: put.record.clone(),
+            record: Record::clone(&put.record),
             version: self.last_version,
             before: before.map(|before| before.record),
         };
@@ -177,7 +177,7 @@ impl Shelf {
 
     /// Only an undo makes a resource older: what it was before the grant.
     fn check_undo(&self, now: &Kept, put: &Put) -> Check {
-        let mut to = put.record.clone();
+        let mut to = Record::clone(&put.record);
         if let Some(before) = &now.before {
             to.last_transition = before.last_transition;
             if self.versions {

@@ -31,7 +31,7 @@ fn form(resource: &Resource) -> Form {
 pub(super) fn answer(reply: &Reply) -> Answer {
     match reply {
         Reply::Granted(granted) => Answer::Granted {
-            item: form(&granted.resource),
+            item: form(&granted.record.resource),
             waited: u64::try_from(granted.waited.as_nanos()).expect("short"),
         },
         Reply::GrantedAll(resources, _) => Answer::GrantedAll(resources.iter().map(form).collect()),

@@ -22,9 +22,9 @@ impl Loose<'_> {
                 if !asked.wait.is_zero() && call.asked < self.now.mono {
                     self.tally.note("parked grants");
                 }
-                self.check_granted(id, &call, &granted.resource, asked.owner.as_str(), asked.dest.as_str())?;
-                if granted.resource.r#type != asked.r#type {
-                    return Err(format!("{id:?} asked for {} and got {:?}", asked.r#type, granted.resource));
+                self.check_granted(id, &call, &granted.record.resource, asked.owner.as_str(), asked.dest.as_str())?;
+                if granted.record.resource.r#type != asked.r#type {
+                    return Err(format!("{id:?} asked for {} and got {:?}", asked.r#type, granted.record.resource));
                 }
                 self.keep_or_undo(&call, granted.receipt);
             }

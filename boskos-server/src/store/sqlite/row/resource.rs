@@ -88,7 +88,7 @@ impl<'a> ResourceColumns<'a> {
         "INSERT INTO resource VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
 
     pub(in super::super) fn of(put: &'a Put) -> Self {
-        let Record { resource, sequence, last_transition, leaving } = &put.record;
+        let Record { resource, sequence, last_transition, leaving } = &*put.record;
         Self {
             key: put.key.get(),
             name: resource.name.as_str(),

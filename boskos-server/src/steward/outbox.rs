@@ -1,0 +1,113 @@
+//! What a store reports, on its way from the store's threads to the ranch.
+
+use std::{mem, sync::Arc};
+
+use boskos_core::ranch::plan::{Outcome, PlanId};
+use boskos_runtime::text;
+use parking_lot::Mutex;
+use tokio::{sync::Notify, task::yield_now};
+
+use super::Steward;
+use crate::store::{Outcomes, StoreError};
+
+/// Outcomes taken in under one lock.
+const SETTLED_AT_ONCE: usize = 256;
+
+/// What a store may say.
+#[derive(Debug)]
+enum Report {
+    /// What became of a batch of plans.
+    Settled(Vec<(PlanId, Outcome)>),
+    /// Nothing can be written, and why.
+    Halted(String),
+    /// Plans are written again.
+    Resumed,
+}
+
+/// Reports in the order in which they came.
+///
+/// A store's thread leaves them here and goes on with its next batch. Callers are woken from a task of the runtime,
+/// which costs a fraction of what it costs from outside.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    reports: Mutex<Vec<Report>>,
+    arrived: Notify,
+}
+
+impl Outbox {
+    fn push(&self, report: Report) {
+        self.reports.lock().push(report);
+        self.arrived.notify_one();
+    }
+
+    /// Waits for reports and moves them to `reports`, which is empty.
+    async fn take(&self, reports: &mut Vec<Report>) {
+        loop {
+            mem::swap(&mut *self.reports.lock(), reports);
+            if !reports.is_empty() {
+                return;
+            }
+            self.arrived.notified().await;
+        }
+    }
+}
+
+impl Steward {
+    /// Brings what the store reports to the ranch, for ever.
+    pub async fn carry(self: Arc<Self>) {
+        let mut reports = Vec::new();
+        loop {
+            self.outbox.take(&mut reports).await;
+            for report in reports.drain(..) {
+                match report {
+                    Report::Settled(batch) => self.settle(batch).await,
+                    Report::Halted(why) => self.halt(&why),
+                    Report::Resumed => self.resume(),
+                }
+            }
+        }
+    }
+
+    async fn settle(self: &Arc<Self>, mut batch: Vec<(PlanId, Outcome)>) {
+        // In bites, so that requests come in between.
+        while !batch.is_empty() {
+            let bite = batch.len().min(SETTLED_AT_ONCE);
+            self.change(|ranch, now| ranch.settle(batch.drain(..bite), now));
+            if !batch.is_empty() {
+                yield_now().await;
+            }
+        }
+    }
+
+    fn halt(&self, why: &str) {
+        let mut inner = self.inner.lock();
+        inner.ranch.halt();
+        let was_halted = mem::replace(&mut inner.halted, true);
+        drop(inner);
+        if !was_halted {
+            tracing::error!(error = why, store = self.store.name(), "the store cannot be written");
+        }
+    }
+
+    fn resume(self: &Arc<Self>) {
+        self.change(|ranch, now| ranch.resume(now));
+        let was_halted = mem::take(&mut self.inner.lock().halted);
+        if was_halted {
+            tracing::info!(store = self.store.name(), "the store can be written again");
+        }
+    }
+}
+
+impl Outcomes for Arc<Steward> {
+    fn settle(&self, batch: &mut Vec<(PlanId, Outcome)>) {
+        self.outbox.push(Report::Settled(mem::take(batch)));
+    }
+
+    fn halted(&self, why: &StoreError) {
+        self.outbox.push(Report::Halted(text::chain(why).to_string()));
+    }
+
+    fn resumed(&self) {
+        self.outbox.push(Report::Resumed);
+    }
+}
