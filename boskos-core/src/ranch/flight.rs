@@ -155,6 +155,7 @@ impl Ranch {
         now: Now,
     ) {
         self.inventory.unindex(key);
+        self.inventory.share_words(&mut to.resource);
         let fresh = self.next_sequence();
         if age == Age::Fresh {
             to.sequence = fresh;
@@ -217,6 +218,7 @@ impl Ranch {
         let id = self.next_sequence();
         record.sequence = id;
         record.last_transition = id;
+        self.inventory.share_words(&mut record.resource);
         let counted = self.counted_as(&record.resource.state);
         let transition = transition(id, 0, &record, None, Some(counted.clone()), now);
         let record = Arc::new(record);

@@ -232,6 +232,22 @@ impl Inventory {
         }
     }
 
+    /// Lets a resource hold the texts of its type's pools and owners rather than equal ones of its own: commands bring
+    /// new ones, and a million resources would keep theirs.
+    pub(super) fn share_words(&self, resource: &mut Resource) {
+        let Some((r#type, kind)) = self.kind_by_type.get_key_value(&resource.r#type) else { return };
+        resource.r#type = r#type.clone();
+        let kind = self.kind(*kind);
+        if let Some((state, _)) = kind.pools.get_key_value(&resource.state) {
+            resource.state = state.clone();
+        }
+        if let Some(owner) = &mut resource.owner
+            && let Some((shared, _)) = kind.owners.get_key_value(owner)
+        {
+            *owner = shared.clone();
+        }
+    }
+
     // --- a resource's way into and out of the indexes ---
 
     /// Counts the committed form of a resource in. It is in no index yet.
