@@ -61,7 +61,11 @@ impl ClientFlags {
 }
 
 /// A client's builder; an empty username or file is none, as an unset variable in a manifest makes it.
-pub(crate) fn builder(
+///
+/// # Errors
+///
+/// If one of username and password file is there without the other.
+pub fn builder(
     url: &str,
     owner: &str,
     username: Option<&str>,

@@ -15,6 +15,7 @@
 //!
 //! Daemons find flags, types, the pass loop and their metrics in [`flags`], [`types`] and [`frame`].
 
+pub mod config_file;
 pub mod flags;
 pub mod frame;
 pub mod retry;

@@ -2,17 +2,18 @@
 
 use std::{
     collections::BTreeSet,
-    fs::File,
-    io::{self, Read as _},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use boskos_core::{Config, ConfigError, MonoTime, Owner, ResourceType, State, ranch::command::Filter};
+use boskos_core::{MonoTime, Owner, ResourceType, State, ranch::command::Filter};
 use boskos_runtime::{follow::Watch, text};
 use clap::Args;
 
-use crate::{Client, Clock, Error};
+use crate::{
+    Client, Clock, Error,
+    config_file::{self, ConfigFileError},
+};
 
 /// A change of the file counts when two reads this far apart agree: half a YAML list is valid YAML.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -36,25 +37,8 @@ pub struct TypeFlags {
 
 /// Why the file with the types is of no use.
 #[derive(Debug, thiserror::Error)]
-pub enum TypesError {
-    /// It cannot be read.
-    #[error("cannot read {path:?}, which --resource-type-from-config names")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// It is no config.
-    #[error("{path:?}, which --resource-type-from-config names, is not valid: {}", on_one_line(.why))]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// Everything that is wrong.
-        why: ConfigError,
-    },
-}
+#[error("--resource-type-from-config is of no use")]
+pub struct TypesError(#[from] ConfigFileError);
 
 /// The types that a daemon serves: those of the flag, those of the file as it is now, or all of the server.
 #[derive(Debug)]
@@ -77,10 +61,6 @@ struct Followed {
     types: BTreeSet<ResourceType>,
     /// Left the file, but the server may still have something of them.
     leaving: BTreeSet<ResourceType>,
-}
-
-fn on_one_line(error: &ConfigError) -> String {
-    error.to_string().trim_end().replace('\n', "; ")
 }
 
 // === impl TypeFlags ===
@@ -196,7 +176,7 @@ impl Followed {
     fn begin(path: &Path, clock: &Clock) -> Result<Self, TypesError> {
         // Before the first read, or a change just after it would go unnoticed.
         let watch = Watch::begin(path.to_owned());
-        let types = parse(path, &read(path)?)?;
+        let types = parse(path, &config_file::read(path)?)?;
         Ok(Self {
             path: path.to_owned(),
             watch,
@@ -238,10 +218,10 @@ impl Followed {
 
     /// Reads until two reads agree. A types file is small: it is read where it stands.
     async fn read_settled(&self) -> Result<BTreeSet<ResourceType>, TypesError> {
-        let mut before = read(&self.path);
+        let mut before = config_file::read(&self.path);
         for _ in 0..SETTLE_READS {
             tokio::time::sleep(SETTLE).await;
-            let now = read(&self.path);
+            let now = config_file::read(&self.path);
             match (&before, &now) {
                 (Ok(one), Ok(two)) if one == two => break,
                 (Err(_), Err(_)) => break,
@@ -252,18 +232,8 @@ impl Followed {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, TypesError> {
-    let read = || {
-        let mut bytes = Vec::new();
-        let limit = u64::try_from(Config::MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
-        File::open(path)?.take(limit).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    read().map_err(|source| TypesError::Unreadable { path: path.to_owned(), source })
-}
-
 fn parse(path: &Path, bytes: &[u8]) -> Result<BTreeSet<ResourceType>, TypesError> {
-    let (config, _) = Config::parse(bytes).map_err(|why| TypesError::Invalid { path: path.to_owned(), why })?;
+    let (config, _) = config_file::parse(path, bytes)?;
     let statics = config.statics.into_iter().map(|entry| entry.r#type);
     Ok(statics.chain(config.lifecycles.into_iter().map(|lifecycle| lifecycle.r#type)).collect())
 }
