@@ -1,5 +1,7 @@
 //! Real servers in this process, and what stands in for bad ones.
 
+pub(crate) mod http;
+
 use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use boskos_client::{Client, ClientBuilder, Error, Resource};
