@@ -29,7 +29,7 @@ const PROXY_VARIABLES: [&str; 6] = ["http_proxy", "HTTP_PROXY", "https_proxy", "
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// The URL is of no use.
-    #[error("the server's URL is of no use: {0}")]
+    #[error("the server's URL is of no use")]
     Url(#[from] UrlError),
     /// The credentials are of no use.
     #[error(transparent)]

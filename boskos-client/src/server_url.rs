@@ -40,7 +40,11 @@ pub(crate) type UserInfo = (String, String);
 impl ServerUrl {
     /// Reads a URL; a path in it is dropped with a warning, as clients of boskos always did.
     pub(crate) fn parse(text: &str) -> Result<(Self, Option<UserInfo>), UrlError> {
-        let shown = || text::one_line(&text::without_userinfo(text)).into_owned();
+        let shown = || {
+            // Also where the scheme was forgotten: all before the last `@` may be a password.
+            let clean = text.rsplit_once('@').map_or(text.into(), |(_, host)| format!("***@{host}"));
+            text::one_line(&clean).into_owned()
+        };
         let mut url =
             Url::parse(text.trim()).map_err(|error| UrlError::Invalid { url: shown(), why: error.to_string() })?;
         if !matches!(url.scheme(), "http" | "https") {

@@ -22,19 +22,19 @@ pub(crate) enum CtlError {
     Build(#[from] BuildError),
     #[error("failed to acquire a resource: resources not found")]
     NoneFound,
-    #[error("failed to acquire a resource: {0}")]
+    #[error("failed to acquire a resource")]
     Acquire(#[source] Error),
-    #[error("failed to release resource {name:?}: {source}")]
+    #[error("failed to release resource {name:?}")]
     Release { name: String, source: Error },
-    #[error("failed to get metrics for resource type {0:?}: {1}")]
-    Metrics(String, Error),
-    #[error("{0}")]
+    #[error("failed to get metrics for resource type {0:?}")]
+    Metrics(String, #[source] Error),
+    #[error(transparent)]
     Server(#[from] Error),
     #[error("--resource is not a resource as acquire prints it: {0}")]
     BadResource(&'static str),
     #[error("--{0} must be more than zero")]
     NotPositive(&'static str),
-    #[error("failed to send heartbeat for resource {name:?} {times} times in a row: {source}")]
+    #[error("failed to send heartbeat for resource {name:?} {times} times in a row")]
     Heartbeat { name: String, times: u32, source: Error },
     #[error(transparent)]
     Config(#[from] ConfigFileError),
@@ -42,16 +42,16 @@ pub(crate) enum CtlError {
     Requeue(usize),
     #[error("{0:?} not found")]
     CommandNotFound(std::ffi::OsString),
-    #[error("{0:?} cannot be run: {1}")]
-    NotRunnable(std::ffi::OsString, String),
+    #[error("{0:?} cannot be run")]
+    NotRunnable(std::ffi::OsString, #[source] std::io::Error),
     #[error("lease of {name:?} lost, the command was ended: {why}")]
     LeaseLost { name: String, why: String },
-    #[error("signals cannot be handled: {0}")]
-    Signals(std::io::Error),
-    #[error("the command cannot be waited for: {0}")]
-    Wait(std::io::Error),
-    #[error("cannot write {0:?}: {1}")]
-    Write(std::path::PathBuf, std::io::Error),
+    #[error("signals cannot be handled")]
+    Signals(#[source] std::io::Error),
+    #[error("the command cannot be waited for")]
+    Wait(#[source] std::io::Error),
+    #[error("cannot write {0:?}")]
+    Write(std::path::PathBuf, #[source] std::io::Error),
     #[error(transparent)]
     Stdout(#[from] StdoutError),
     /// Said already, or nothing to say.

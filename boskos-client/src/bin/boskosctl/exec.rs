@@ -12,7 +12,7 @@ use std::{
 };
 
 use boskos_client::{Client, Lease, LeaseOptions};
-use boskos_runtime::stdout;
+use boskos_runtime::{stdout, text};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::process::{Child, Command};
 
@@ -42,7 +42,7 @@ pub(crate) async fn exec(client: &Client, asked: &Acquire) -> Result<u8, CtlErro
     let mut running = match Running::start(&program, command, arguments, &lease) {
         Ok(running) => running,
         Err(error) => {
-            let unstarted = CtlError::NotRunnable(command.clone(), error.to_string());
+            let unstarted = CtlError::NotRunnable(command.clone(), error);
             release(lease, asked).await?;
             return Err(unstarted);
         }
@@ -56,7 +56,7 @@ pub(crate) async fn exec(client: &Client, asked: &Acquire) -> Result<u8, CtlErro
                     Err(error) if code == 0 => Err(error),
                     Err(error) => {
                         // The command's own code says more.
-                        stdout::eprint_lines([error.to_string()]);
+                        stdout::eprint_lines([text::chain(&error)]);
                         Ok(code)
                     }
                 };
@@ -85,7 +85,7 @@ fn find(command: &OsStr, path: Option<&OsStr>) -> Result<PathBuf, CtlError> {
         return match runnable(Path::new(command)) {
             Ok(()) => Ok(command.into()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(CtlError::CommandNotFound(command.to_owned())),
-            Err(error) => Err(CtlError::NotRunnable(command.to_owned(), error.to_string())),
+            Err(error) => Err(CtlError::NotRunnable(command.to_owned(), error)),
         };
     }
     let mut unrunnable = None;
@@ -98,7 +98,7 @@ fn find(command: &OsStr, path: Option<&OsStr>) -> Result<PathBuf, CtlError> {
         }
     }
     Err(match unrunnable {
-        Some(error) => CtlError::NotRunnable(command.to_owned(), error.to_string()),
+        Some(error) => CtlError::NotRunnable(command.to_owned(), error),
         None => CtlError::CommandNotFound(command.to_owned()),
     })
 }

@@ -44,8 +44,6 @@ pub(crate) enum Loss {
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     left: Arc<AtomicUsize>,
-    /// Calls passed on.
-    pub(crate) passed: Arc<AtomicUsize>,
 }
 
 // === impl Request ===
@@ -136,15 +134,15 @@ impl Proxy {
     pub(crate) async fn start(server: SocketAddr, path: &'static str, loss: Loss, count: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (left, passed) = (Arc::new(AtomicUsize::new(count)), Arc::new(AtomicUsize::new(0)));
-        let (counter, calls) = (Arc::clone(&left), Arc::clone(&passed));
+        let left = Arc::new(AtomicUsize::new(count));
+        let counter = Arc::clone(&left);
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
-                tokio::spawn(pass(stream, server, path, loss, Arc::clone(&counter), Arc::clone(&calls)));
+                tokio::spawn(pass(stream, server, path, loss, Arc::clone(&counter)));
             }
         });
-        Self { address, left, passed }
+        Self { address, left }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -156,20 +154,12 @@ impl Proxy {
     }
 }
 
-async fn pass(
-    mut client: TcpStream,
-    server: SocketAddr,
-    path: &str,
-    loss: Loss,
-    left: Arc<AtomicUsize>,
-    passed: Arc<AtomicUsize>,
-) {
+async fn pass(mut client: TcpStream, server: SocketAddr, path: &str, loss: Loss, left: Arc<AtomicUsize>) {
     let Some(request) = Request::read(&mut client).await else { return };
     let mut upstream = TcpStream::connect(server).await.unwrap();
     let (line, headers) = request.head.split_once("\r\n").unwrap();
     let head = format!("{line}\r\nConnection: close\r\n{headers}");
     upstream.write_all(&[head.as_bytes(), &request.body].concat()).await.unwrap();
-    passed.fetch_add(1, Ordering::SeqCst);
     let loses = request.path() == path
         && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
     if loses && loss == Loss::Connection {
