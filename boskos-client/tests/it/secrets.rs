@@ -118,7 +118,7 @@ async fn nothing_secret_is_shown() {
     let lease = client.lease(client.acquire("thing", "free", "busy").await.unwrap(), LeaseOptions::default());
     lease.update(&note).await.unwrap();
     shown.push(format!("{lease:?} {:?} {:?}", client.held(), client.resource("thing1").await.unwrap()));
-    for body in [format!(r#"{{"type":"t","userdata":"{CANARY}"}}"#), format!("{CANARY}")] {
+    for body in [format!(r#"{{"type":"t","userdata":"{CANARY}"}}"#), CANARY.to_owned()] {
         let echo = Stub::start(move |request| {
             let status = if request.path() == "/update" { 400 } else { 200 };
             (status, "application/json", body.clone())
