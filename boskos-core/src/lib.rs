@@ -11,6 +11,7 @@ pub mod lifecycle;
 pub mod name;
 pub mod ranch;
 pub mod resource;
+pub mod shown;
 pub mod state;
 pub mod time;
 pub mod user_data;

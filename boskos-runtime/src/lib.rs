@@ -5,6 +5,7 @@
 
 pub mod exit;
 pub mod flags;
+pub mod follow;
 pub mod health;
 pub mod listen;
 pub mod log;

@@ -41,3 +41,13 @@ pub fn print(text: &str) -> Result<(), StdoutError> {
         }
     })
 }
+
+/// Writes lines to standard error. Where nobody reads they are lost: there is nobody left to tell.
+pub fn eprint_lines(lines: impl IntoIterator<Item = impl AsRef<str>>) {
+    let mut err = io::stderr().lock();
+    for line in lines {
+        if writeln!(err, "{}", line.as_ref()).is_err() {
+            return;
+        }
+    }
+}

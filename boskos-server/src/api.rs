@@ -9,9 +9,9 @@ pub mod resources;
 pub mod types;
 
 use ::http::{Method, StatusCode, request::Parts};
+use boskos_core::shown::ShownError;
 use serde::Serialize;
 
-pub use self::info::Info;
 use crate::{
     app::App,
     http::{Reply, RequestBody},
@@ -58,7 +58,7 @@ fn wrong_method(method: &Method, path: &str, allowed: &'static str) -> Reply {
 
 /// An error as JSON.
 fn error(status: StatusCode, text: &str) -> Reply {
-    json(&serde_json::json!({ "error": text })).with_status(status)
+    json(&ShownError { error: text.to_owned() }).with_status(status)
 }
 
 fn no_such_resource(name: &str) -> Reply {

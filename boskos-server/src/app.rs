@@ -6,6 +6,7 @@ use std::{
 };
 
 use ::http::{Method, request::Parts};
+use boskos_core::shown::Info;
 
 use crate::{
     api,
@@ -26,7 +27,7 @@ pub struct App {
     /// The longest that a call is parked for.
     pub max_wait: Duration,
     /// What `/api/v1/info` tells.
-    pub info: api::Info,
+    pub info: Info,
 }
 
 impl App {

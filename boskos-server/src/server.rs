@@ -9,14 +9,18 @@ use std::{
 };
 
 use boskos_core::{
-    Resource, ResourceName, ResourceType, State,
+    GoDuration, Resource, ResourceName, ResourceType, State,
     config::Config,
     ranch::{
         Limits as RanchLimits, Loader,
         plan::{LifecycleRecord, PlaceNumber, PlaceRecord, Sequence, Stored},
     },
+    shown::{Info, InfoLimits},
 };
-use boskos_runtime::health::{self, Readiness};
+use boskos_runtime::{
+    follow::Watch,
+    health::{self, Readiness},
+};
 use hashbrown::HashMap;
 use tokio::{
     net::TcpListener,
@@ -26,11 +30,10 @@ use tokio::{
 };
 
 use crate::{
-    api::{self, info::InfoLimits},
     app::App,
     clock::Clock,
     config_file::{self, ConfigFileError},
-    follower::{Follower, Watch, log_applied},
+    follower::{Follower, log_applied},
     http::{Drained, Limits as HttpLimits},
     instruments::{Instruments, RanchGauges},
     steward::Steward,
@@ -226,12 +229,11 @@ fn joined<T>(result: Result<T, tokio::task::JoinError>) -> T {
     result.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))
 }
 
-fn info(options: &Options, store: &dyn Store) -> api::Info {
-    use boskos_core::GoDuration;
-    api::Info {
-        version: boskos_runtime::version::VERSION,
-        commit: boskos_runtime::version::COMMIT,
-        store: store.name(),
+fn info(options: &Options, store: &dyn Store) -> Info {
+    Info {
+        version: boskos_runtime::version::VERSION.to_owned(),
+        commit: boskos_runtime::version::COMMIT.to_owned(),
+        store: store.name().to_owned(),
         data_dir: options.data_dir.as_ref().map(|dir| dir.display().to_string()),
         limits: InfoLimits {
             request_ttl: GoDuration::from_std(options.ranch.request_ttl),

@@ -3,61 +3,20 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use boskos_core::{
-    Comparison, ResourceName, ResourceType,
+    Comparison, ResourceName,
     config::Config,
     ranch::{
         NameView,
         command::{Command, Refusal, Reply, SyncChange},
     },
+    shown::Difference,
 };
 use hashbrown::HashSet;
-use serde::Serialize;
 
 use crate::steward::Steward;
 
 /// Changes in one step: what requests may have to wait for.
 const STEP: usize = 1_000;
-
-/// Names listed for each kind of change; further ones are only counted.
-const MAX_NAMED: usize = 1_000;
-
-/// What applying a config would do.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Difference {
-    /// Names to be created.
-    pub add: Names,
-    /// Names to be deleted, as soon as nobody owns them.
-    pub delete: Names,
-    /// Names to be made anew under another type, as soon as nobody owns them.
-    pub remake: Names,
-    /// Names that go from the config's care to their type's lifecycle, or the other way.
-    pub adopt: Names,
-    /// Types whose lifecycle is set.
-    pub lifecycles: Vec<String>,
-    /// Types that are no longer dynamic: what is there of them is given up.
-    pub drain: Vec<String>,
-}
-
-/// Names by type.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Names {
-    /// How many.
-    pub count: usize,
-    /// The first of them.
-    pub names: Vec<String>,
-    #[serde(skip)]
-    by_type: BTreeMap<ResourceType, usize>,
-}
-
-impl Names {
-    fn note(&mut self, name: &ResourceName, r#type: &ResourceType) {
-        self.count += 1;
-        *self.by_type.entry(r#type.clone()).or_insert(0) += 1;
-        if self.names.len() < MAX_NAMED {
-            self.names.push(name.as_str().to_owned());
-        }
-    }
-}
 
 /// Why a sync ended early.
 #[derive(Debug, thiserror::Error)]

@@ -1,9 +1,11 @@
 //! `/api/v1/resources/NAME/history`: a resource's transitions, newest first.
 
 use ::http::StatusCode;
-use boskos_core::{Owner, WallTime};
+use boskos_core::{
+    Owner, State,
+    shown::{ShownStanding, ShownTransition},
+};
 use boskos_runtime::text;
-use serde::Serialize;
 
 use super::{error, json, no_such_resource};
 use crate::{
@@ -14,22 +16,6 @@ use crate::{
 
 /// Rows shown at most.
 const MAX_ROWS: usize = 1_000;
-
-/// One transition as JSON has it.
-#[derive(Serialize)]
-struct Row<'a> {
-    id: u64,
-    time: WallTime,
-    r#type: &'a str,
-    from: Option<Standing<'a>>,
-    to: Option<Standing<'a>>,
-}
-
-#[derive(Serialize)]
-struct Standing<'a> {
-    state: &'a str,
-    owner: &'a str,
-}
 
 pub(super) async fn answer(app: &App, name: &str, query: &str) -> Reply {
     let limit = match query::first(query, "limit").map(|text| text.parse::<usize>()) {
@@ -43,7 +29,7 @@ pub(super) async fn answer(app: &App, name: &str, query: &str) -> Reply {
     let steward = app.steward.clone();
     let rows = tokio::task::spawn_blocking(move || steward.store().history(newest, limit)).await;
     match rows {
-        Ok(Ok(rows)) => json(&rows.iter().map(row).collect::<Vec<_>>()),
+        Ok(Ok(rows)) => json(&rows.into_iter().map(shown).collect::<Vec<_>>()),
         Ok(Err(failure)) => {
             tracing::error!(error = text::chain(&failure), "history cannot be read");
             error(StatusCode::SERVICE_UNAVAILABLE, &format!("history cannot be read: {}", text::chain(&failure)))
@@ -55,15 +41,16 @@ pub(super) async fn answer(app: &App, name: &str, query: &str) -> Reply {
     }
 }
 
-fn row(row: &HistoryRow) -> Row<'_> {
-    fn standing<'a>(of: &'a (boskos_core::State, Option<Owner>)) -> Standing<'a> {
-        Standing { state: of.0.as_str(), owner: of.1.as_ref().map_or("", Owner::as_str) }
-    }
-    Row {
+fn shown(row: HistoryRow) -> ShownTransition {
+    let standing = |(state, owner): (State, Option<Owner>)| ShownStanding {
+        state,
+        owner: owner.map_or_else(String::new, |owner| owner.as_str().to_owned()),
+    };
+    ShownTransition {
         id: row.id,
         time: row.at,
-        r#type: &row.r#type,
-        from: row.from.as_ref().map(standing),
-        to: row.to.as_ref().map(standing),
+        r#type: row.r#type,
+        from: row.from.map(standing),
+        to: row.to.map(standing),
     }
 }

@@ -1,0 +1,53 @@
+//! Whether the server is there, and who is told.
+
+use std::time::Duration;
+
+use boskos_core::MonoTime;
+use boskos_runtime::health::Readiness;
+
+use super::Work;
+use crate::{Clock, Error, retry::Delays};
+
+/// While the server is away, one line in this time.
+const SAY_EVERY: Duration = Duration::from_secs(60);
+
+/// Follows whether the server is there.
+#[derive(Debug)]
+pub(super) struct Presence {
+    readiness: Readiness,
+    work: Work,
+    clock: Clock,
+    delays: Delays,
+    /// When it was last said that the server is away, while it is.
+    said: Option<MonoTime>,
+}
+
+// === impl Presence ===
+
+impl Presence {
+    pub(super) fn new(readiness: Readiness, work: Work, clock: Clock) -> Self {
+        Self { readiness, work, clock, delays: Delays::of_process(), said: None }
+    }
+
+    /// A call went through.
+    pub(super) fn here(&mut self, url: &str) {
+        self.delays.reset();
+        self.work.reached(true);
+        if self.readiness.set_ready() && self.said.is_some() {
+            tracing::info!(url, "the server is back");
+        }
+        self.said = None;
+    }
+
+    /// A call did not; tells how long to wait before the next.
+    pub(super) fn away(&mut self, url: &str, error: &Error) -> Duration {
+        self.work.reached(false);
+        self.readiness.set_not_ready(&format!("the server is away: {error}"));
+        let now = self.clock.mono();
+        if self.said.is_none_or(|said| now.saturating_since(said) >= SAY_EVERY) {
+            self.said = Some(now);
+            tracing::warn!(url, %error, "the server is away; trying again until it is back");
+        }
+        self.delays.next_delay()
+    }
+}

@@ -1,0 +1,184 @@
+//! The pass loop: a pass whenever there is something to do.
+
+use std::time::Duration;
+
+use boskos_core::{MonoTime, ranch::command::Filter};
+use boskos_runtime::signal::Shutdown;
+
+use super::{Frame, Pool, away::Presence};
+use crate::{Client, Error, retry::Delays};
+
+/// How long one call waits for something to turn up.
+const WATCH: Duration = Duration::from_secs(50);
+
+/// A watch that ends sooner than this with nothing is one that the server does not hold.
+const HELD: Duration = Duration::from_secs(1);
+
+/// An older server is asked again after this long whether it is a newer one by now.
+const OLDER_FOR: Duration = Duration::from_secs(60);
+
+/// The longest pause after a pass that did nothing though something matched.
+const IDLE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Whether a pass did anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It found something to do.
+    Did,
+    /// It found nothing to do.
+    Idle,
+}
+
+/// The work of a daemon.
+pub trait Pass: Send {
+    /// Does all that there is to do now, or starts it in `pool`, while that has room; returns without waiting for
+    /// more to turn up.
+    ///
+    /// An error ends this pass alone. One that [is away](Error::is_away) makes the process not ready until a pass
+    /// succeeds.
+    fn pass(&mut self, pool: &mut Pool) -> impl Future<Output = Result<Progress, Error>> + Send;
+
+    /// What must turn up for the next pass to find something to do; `None` has it wait for the interval alone.
+    /// Asked after each pass.
+    fn wakes_on(&self) -> Option<Filter> {
+        None
+    }
+
+    /// The longest time to the next pass; with an older server, which cannot tell what turns up, the only one. Asked
+    /// after each pass, so that it may be the time to the next deadline.
+    fn interval(&self) -> Duration;
+
+    /// Ends when something besides the server calls for a pass, such as a followed file. Cancelled and called anew.
+    fn called(&mut self) -> impl Future<Output = ()> + Send {
+        std::future::pending()
+    }
+}
+
+pub(super) struct Loop {
+    client: Client,
+    shutdown: Shutdown,
+    presence: Presence,
+    /// The server is known to be an older one until then.
+    older_until: Option<MonoTime>,
+    idle: Delays,
+}
+
+// === impl Loop ===
+
+impl Loop {
+    pub(super) fn new(frame: &Frame) -> Self {
+        let clock = frame.client.clock().clone();
+        Self {
+            client: frame.client.clone(),
+            shutdown: frame.shutdown.clone(),
+            presence: Presence::new(frame.readiness.clone(), frame.work.clone(), clock),
+            older_until: None,
+            idle: Delays::new(Duration::from_millis(100), IDLE_PAUSE),
+        }
+    }
+
+    /// Passes until the process is to stop.
+    pub(super) async fn run<P: Pass>(mut self, mut pass: P, pool: &mut Pool) {
+        let shutdown = self.shutdown.clone();
+        while !shutdown.is_triggered() {
+            // Not cut short by a stop: a pass is told by the pool that there is no room any more.
+            let passed = pass.pass(pool).await;
+            let pause = self.judge(&passed);
+            tokio::select! {
+                biased;
+                _ = shutdown.triggered() => {}
+                () = self.rest(&mut pass, pool, &passed, pause) => {}
+            }
+        }
+    }
+
+    /// How long to do nothing at all after a pass.
+    fn judge(&mut self, passed: &Result<Progress, Error>) -> Duration {
+        let url = self.client.url();
+        match passed {
+            Ok(Progress::Did) => {
+                self.presence.here(&url);
+                self.idle.reset();
+                Duration::ZERO
+            }
+            Ok(Progress::Idle) => {
+                self.presence.here(&url);
+                Duration::ZERO
+            }
+            Err(error) if error.is_away() => self.presence.away(&url, error),
+            Err(error @ Error::OlderServer { .. }) => self.presence.away(&url, error).max(Duration::from_secs(3)),
+            Err(error) => {
+                self.presence.here(&url);
+                tracing::warn!(%error, "a pass failed");
+                self.idle.next_delay()
+            }
+        }
+    }
+
+    /// Waits for what calls for the next pass.
+    async fn rest<P: Pass>(
+        &mut self,
+        pass: &mut P,
+        pool: &mut Pool,
+        passed: &Result<Progress, Error>,
+        pause: Duration,
+    ) {
+        let clock = self.client.clock().clone();
+        if passed.is_err() {
+            clock.sleep(pause).await;
+            return;
+        }
+        let (filter, interval) = (pass.wakes_on(), pass.interval());
+        let is_full = pool.room() == 0;
+        let watching = async {
+            match filter {
+                Some(filter) if !is_full => self.turned_up(&filter, *passed == Ok(Progress::Idle)).await,
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = watching => {}
+            () = pool.one_ended(), if is_full => {}
+            () = pass.called() => {}
+            () = clock.sleep(interval) => {}
+        }
+    }
+
+    /// Waits until something matches; without end where the server cannot tell.
+    async fn turned_up(&mut self, filter: &Filter, was_idle: bool) {
+        let clock = self.client.clock().clone();
+        if let Some(until) = self.older_until {
+            clock.sleep_until(until).await;
+        }
+        self.older_until = None;
+        loop {
+            let began = clock.mono();
+            match self.client.watch(filter, WATCH).await {
+                Ok(found) if !found.is_empty() => {
+                    if was_idle {
+                        // Something matches that the pass cannot do anything about: not again at once.
+                        clock.sleep(self.idle.next_delay()).await;
+                    }
+                    return;
+                }
+                Ok(_) => {
+                    self.presence.here(&self.client.url());
+                    if clock.mono().saturating_since(began) < HELD {
+                        clock.sleep(HELD).await;
+                    }
+                }
+                Err(Error::OlderServer { .. }) => {
+                    self.older_until = Some(clock.mono().saturating_add(OLDER_FOR));
+                    return std::future::pending().await;
+                }
+                Err(error) => {
+                    let delay = match error.is_away() {
+                        true => self.presence.away(&self.client.url(), &error),
+                        false => self.idle.next_delay(),
+                    };
+                    clock.sleep(delay).await;
+                }
+            }
+        }
+    }
+}

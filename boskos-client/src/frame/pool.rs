@@ -1,0 +1,70 @@
+//! Jobs under way, no more than a number of them.
+
+use boskos_runtime::signal::Shutdown;
+use tokio::task::JoinSet;
+
+/// Jobs that a pass started and does not wait for.
+#[derive(Debug)]
+pub struct Pool {
+    jobs: JoinSet<()>,
+    size: usize,
+    stop: Shutdown,
+}
+
+// === impl Pool ===
+
+impl Pool {
+    /// Room for `size` jobs, at least one; none once `stop` is triggered.
+    #[must_use]
+    pub fn new(size: usize, stop: Shutdown) -> Self {
+        Self { jobs: JoinSet::new(), size: size.max(1), stop }
+    }
+
+    /// How many more jobs may be started now; none once the process is to stop. To be asked before something is
+    /// acquired for a job.
+    #[must_use]
+    pub fn room(&mut self) -> usize {
+        while let Some(ended) = self.jobs.try_join_next() {
+            report(&ended);
+        }
+        if self.stop.is_triggered() { 0 } else { self.size - self.jobs.len().min(self.size) }
+    }
+
+    /// Jobs under way.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// What jobs look at to end early: the process's own token.
+    #[must_use]
+    pub fn stop(&self) -> Shutdown {
+        self.stop.clone()
+    }
+
+    /// Starts a job.
+    pub fn spawn(&mut self, job: impl Future<Output = ()> + Send + 'static) {
+        self.jobs.spawn(job);
+    }
+
+    /// Waits for one job to end; for ever if there is none. Safe to cancel.
+    pub async fn one_ended(&mut self) {
+        match self.jobs.join_next().await {
+            Some(ended) => report(&ended),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits for all jobs to end. Safe to cancel.
+    pub async fn idle(&mut self) {
+        while let Some(ended) = self.jobs.join_next().await {
+            report(&ended);
+        }
+    }
+}
+
+fn report(ended: &Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a job ended abnormally; what it held goes back");
+    }
+}

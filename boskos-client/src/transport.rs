@@ -1,0 +1,299 @@
+//! Calls on their way: credentials, timeouts, bounded answers, bounded retries.
+
+use std::{fmt::Write as _, time::Duration};
+
+use boskos_core::shown::ShownError;
+use boskos_runtime::text;
+use reqwest::{
+    Method, StatusCode, Url,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    Clock, Error,
+    credentials::Credentials,
+    retry::{ATTEMPTS, Delays},
+    server_url::ServerUrl,
+};
+
+/// The longest answer that is read.
+const MAX_ANSWER: usize = 64 << 20;
+
+/// Characters kept of what a server says of an error.
+const MAX_TEXT: usize = 500;
+
+/// How long a call may take beyond what it asks the server to wait.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    /// One try of a call.
+    pub(crate) call: Duration,
+    /// The least time between two acquires of one waiter.
+    pub(crate) pace: Duration,
+    /// The longest wait asked for.
+    pub(crate) wait: Duration,
+}
+
+/// When a call may be sent again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// Done twice it does no more than once.
+    Always,
+    /// Only where the server cannot have done it.
+    IfNotDone,
+}
+
+/// One call.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    pub(crate) method: Method,
+    pub(crate) path: &'a str,
+    pub(crate) query: Vec<(&'a str, &'a str)>,
+    /// JSON, mostly; may hold secrets and is never shown.
+    pub(crate) body: Option<Secret>,
+    /// What the server was asked to wait.
+    pub(crate) wait: Duration,
+    pub(crate) again: Again,
+}
+
+/// Bytes that are not shown.
+#[derive(Clone)]
+pub(crate) struct Secret(pub(crate) Vec<u8>);
+
+/// What came back.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    is_json: bool,
+    body: Vec<u8>,
+    /// An earlier try may have been carried out.
+    pub(crate) after_loss: bool,
+}
+
+/// The HTTP client with what every call needs.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    http: reqwest::Client,
+    url: ServerUrl,
+    credentials: Option<Credentials>,
+    pub(crate) times: Times,
+    pub(crate) clock: Clock,
+}
+
+// === impl Times ===
+
+impl Default for Times {
+    fn default() -> Self {
+        Self { call: Duration::from_secs(30), pace: Duration::from_secs(3), wait: Duration::from_secs(50) }
+    }
+}
+
+// === impl Secret ===
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+// === impl Call ===
+
+impl<'a> Call<'a> {
+    pub(crate) fn get(path: &'a str) -> Self {
+        Self::new(Method::GET, path, Again::Always)
+    }
+
+    pub(crate) fn post(path: &'a str, again: Again) -> Self {
+        Self::new(Method::POST, path, again)
+    }
+
+    fn new(method: Method, path: &'a str, again: Again) -> Self {
+        Self { method, path, query: Vec::new(), body: None, wait: Duration::ZERO, again }
+    }
+
+    pub(crate) fn with<const N: usize>(mut self, query: [(&'a str, &'a str); N]) -> Self {
+        self.query.extend(query);
+        self
+    }
+}
+
+// === impl Transport ===
+
+impl Transport {
+    pub(crate) fn new(
+        http: reqwest::Client,
+        url: ServerUrl,
+        credentials: Option<Credentials>,
+        times: Times,
+        clock: Clock,
+    ) -> Self {
+        Self { http, url, credentials, times, clock }
+    }
+
+    /// The server's URL, without secrets.
+    pub(crate) fn url(&self) -> String {
+        self.url.to_string()
+    }
+
+    /// Sends a call, again where that is allowed, until there is an answer below 500.
+    pub(crate) async fn send(&self, call: &Call<'_>) -> Result<Answer, Error> {
+        let mut delays = Delays::of_call();
+        let mut after_loss = false;
+        for attempt in 1.. {
+            let (error, may_repeat) = match self.try_once(call).await {
+                Ok(mut answer) => {
+                    answer.after_loss = after_loss;
+                    return Ok(answer);
+                }
+                Err(failed) => failed,
+            };
+            after_loss |= error.is_unknown_outcome();
+            if attempt == ATTEMPTS || !may_repeat {
+                return Err(error);
+            }
+            let delay = delays.next_delay();
+            tracing::debug!(%error, path = call.path, attempt, ?delay, "trying again");
+            self.clock.sleep(delay).await;
+        }
+        unreachable!("the last attempt returns");
+    }
+
+    /// One try, and whether another may be made if it fails.
+    async fn try_once(&self, call: &Call<'_>) -> Result<Answer, (Error, bool)> {
+        let url = self.url.join(call.path, &call.query);
+        let timeout = self.times.call + call.wait;
+        let answer = match tokio::time::timeout(timeout, self.exchange(call, url)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(Failure { error, sent })) => return Err((error, !sent || call.again == Again::Always)),
+            Err(_) => return Err((Error::TimedOut { url: self.url(), timeout }, call.again == Again::Always)),
+        };
+        if answer.status.is_server_error() {
+            let error =
+                Error::Unavailable { url: self.url(), status: answer.status.as_u16(), text: answer.said(call.path) };
+            // 503 is what a server says that did nothing.
+            let may_repeat = call.again == Again::Always || answer.status == StatusCode::SERVICE_UNAVAILABLE;
+            return Err((error, may_repeat));
+        }
+        Ok(answer)
+    }
+
+    async fn exchange(&self, call: &Call<'_>, url: Url) -> Result<Answer, Failure> {
+        let mut request = self.http.request(call.method.clone(), url);
+        if let Some(credentials) = &self.credentials {
+            request = request.header(AUTHORIZATION, credentials.header());
+        }
+        if let Some(Secret(body)) = &call.body {
+            request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
+        } else if call.method == Method::POST {
+            // Some proxies refuse a POST without a length.
+            request = request.body(Vec::new());
+        }
+        let mut response = request.send().await.map_err(|error| self.failure(error))?;
+        let status = response.status();
+        let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let is_json = content_type.is_some_and(|value| value.starts_with("application/json"));
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(error))? {
+            if body.len() + chunk.len() > MAX_ANSWER {
+                let what = format!("an answer of more than {} MiB", MAX_ANSWER >> 20);
+                return Err(Failure { error: Error::NotBoskos { url: self.url(), what }, sent: true });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Answer { status, is_json, body, after_loss: false })
+    }
+
+    fn failure(&self, error: reqwest::Error) -> Failure {
+        let sent = !(error.is_connect() || error.is_builder());
+        let error = error.without_url();
+        let mut cause = String::new();
+        let mut next: Option<&dyn std::error::Error> = Some(&error);
+        while let Some(error) = next {
+            let said = error.to_string();
+            // Each layer repeats what is below it.
+            if !cause.contains(&said) {
+                let separator = if cause.is_empty() { "" } else { ": " };
+                write!(cause, "{separator}{said}").expect("a String takes what is written");
+            }
+            next = error.source();
+        }
+        Failure { error: Error::Unreachable { url: self.url(), cause: fit(&cause) }, sent }
+    }
+
+    /// The error that an answer other than 200 stands for.
+    pub(crate) fn refusal(&self, path: &str, answer: &Answer) -> Error {
+        let text = answer.said(path);
+        let status = answer.status.as_u16();
+        match status {
+            404 if text.contains("resource type") && text.contains("does not exist") => Error::TypeNotFound { text },
+            404 => Error::NotFound { text },
+            401 if text.contains("owner mismatch") => Error::NotOwner { text },
+            401 | 403 | 407 => Error::Unauthorized { url: self.url(), status, text },
+            409 => Error::WrongState { text },
+            400 | 413 | 414 | 431 => Error::BadRequest { text },
+            _ => Error::NotBoskos { url: self.url(), what: format!("{path} is answered {status} {text}") },
+        }
+    }
+
+    /// The value in a body that must be JSON.
+    pub(crate) fn value<T: DeserializeOwned>(&self, path: &str, answer: &Answer) -> Result<T, Error> {
+        serde_json::from_slice(&answer.body).map_err(|error| {
+            // Its own text may quote user data.
+            let what = match error.classify() {
+                serde_json::error::Category::Eof if answer.body.is_empty() => "is answered with nothing",
+                serde_json::error::Category::Eof => "is answered with half a JSON text",
+                serde_json::error::Category::Data => "is answered with JSON of another shape",
+                serde_json::error::Category::Syntax | serde_json::error::Category::Io => "is not answered with JSON",
+            };
+            Error::NotBoskos { url: self.url(), what: format!("{path} {what}") }
+        })
+    }
+
+    /// Sends a call of `/api/v1` and reads its answer; what is no JSON is an older server's.
+    pub(crate) async fn ask<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, Error> {
+        let answer = self.send(call).await?;
+        match answer.status {
+            StatusCode::OK if answer.is_json => self.value(call.path, &answer),
+            StatusCode::OK if answer.body.is_empty() => {
+                Err(Error::OlderServer { url: self.url(), path: call.path.to_owned() })
+            }
+            StatusCode::OK => {
+                Err(Error::NotBoskos { url: self.url(), what: format!("{} is not answered with JSON", call.path) })
+            }
+            _ => Err(self.refusal(call.path, &answer)),
+        }
+    }
+}
+
+struct Failure {
+    error: Error,
+    /// Whether the server may have seen the call.
+    sent: bool,
+}
+
+// === impl Answer ===
+
+impl Answer {
+    pub(crate) fn is_ok(&self) -> bool {
+        self.status == StatusCode::OK
+    }
+
+    /// What the server says of an error, fit for one line.
+    fn said(&self, path: &str) -> String {
+        if path == "/update" && self.status == StatusCode::BAD_REQUEST {
+            // It may quote the user data that was sent.
+            return "the server refuses the update as malformed".to_owned();
+        }
+        let text = match serde_json::from_slice::<ShownError>(&self.body) {
+            Ok(shown) => shown.error,
+            Err(_) => String::from_utf8_lossy(&self.body).into_owned(),
+        };
+        fit(&text)
+    }
+}
+
+/// `text` without passwords of URLs, on one line, not too long.
+fn fit(text: &str) -> String {
+    let clean = text::without_userinfo(text.trim());
+    let line = text::one_line(&clean);
+    line.chars().take(MAX_TEXT).collect()
+}

@@ -1,0 +1,318 @@
+//! boskosctl and checkconfig as they are run.
+
+use std::{
+    os::unix::process::ExitStatusExt as _,
+    process::{Output, Stdio},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process::{Child, Command},
+};
+
+use crate::harness::{CONFIG, Server, eventually, look};
+
+const QUARANTINE: &str = "resources:
+- {type: thing, state: quarantined, names: [thing1, thing2]}
+- {type: other, state: quarantined, names: [other1]}
+";
+
+fn ctl(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_boskosctl"));
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    for variable in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// Code, output, errors.
+fn told(output: Output) -> (i32, String, String) {
+    let code = output.status.code().unwrap_or_else(|| -output.status.signal().unwrap());
+    (code, String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+async fn run(server: &Server, line: &str) -> (i32, String, String) {
+    run_args(server, &line.split(' ').collect::<Vec<_>>()).await
+}
+
+/// `args` with server and owner before them.
+async fn run_args(server: &Server, args: &[&str]) -> (i32, String, String) {
+    let url = server.url();
+    let all = [&["--server-url", &*url, "--owner-name", "me"], args].concat();
+    told(ctl(&all).output().await.unwrap())
+}
+
+fn acquire_line(server: &Server, more: &[&str]) -> Command {
+    let url = server.url();
+    let common = ["acquire", "--server-url", &*url, "--owner-name", "me"];
+    let wanted = ["--type", "thing", "--state", "free", "--target-state", "busy"];
+    ctl(&[&common[..], &wanted[..], more].concat())
+}
+
+async fn end(child: Child) -> (i32, String, String) {
+    told(child.wait_with_output().await.unwrap())
+}
+
+fn kill(child: &Child, signal: rustix::process::Signal) {
+    let pid = i32::try_from(child.id().unwrap()).unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn contract_verbs_print_to_the_byte() {
+    let server = Server::start(CONFIG).await;
+    let client = server.client("me");
+    let acquire = "acquire --type thing --state free --target-state busy";
+    let (code, out, err) = run(&server, acquire).await;
+    let resource = client.resource("thing1").await.unwrap();
+    assert_eq!((code, out, err.as_str()), (0, resource.to_json() + "\n", ""));
+
+    let metrics = run(&server, "metrics --type=other").await;
+    let expected = r#"{"type":"other","current":{"free":1},"owner":{"":1},"total":{"free":1}}"#;
+    assert_eq!(metrics, (0, format!("{expected}\n"), String::new()));
+
+    let released = run(&server, "release -name thing1 -target-state=dirty").await;
+    assert_eq!(released, (0, "released resource \"thing1\"\n".into(), String::new()));
+    assert_eq!(look(&client, "thing1").await, ("dirty".into(), String::new()));
+
+    let (code, out, err) = run(&server, "release --name thing1 --target-state dirty").await;
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.starts_with("failed to release resource \"thing1\": ") && err.lines().count() == 1, "{err}");
+
+    let none = (1, String::new(), "failed to acquire a resource: resources not found\n".to_owned());
+    assert_eq!(run(&server, "acquire --type thing --state none --target-state busy").await, none);
+    assert_eq!(run(&server, "acquire --type thing --state none --target-state busy --timeout 50ms").await, none);
+    assert!(client.queue().await.unwrap().iter().all(|place| !place.parked));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn acquire_without_timeout_joins_no_queue_and_with_one_waits_in_it() {
+    let server = Server::start(CONFIG).await;
+    let client = server.client("other");
+    run(&server, "acquire --type thing --state none --target-state busy").await;
+    assert!(client.queue().await.unwrap().is_empty());
+    let waiting = acquire_line(&server, &["--state", "clean", "--timeout", "1m"]).spawn().unwrap();
+    eventually("a place in the queue", async || client.queue().await.unwrap().len() == 1).await;
+    assert!(client.queue().await.unwrap()[0].request_id.is_some());
+    client.acquire("thing", "free", "busy").await.unwrap();
+    client.release("thing1", "clean").await.unwrap();
+    let (code, out, _) = end(waiting).await;
+    assert_eq!(code, 0);
+    assert!(out.starts_with(r#"{"type":"thing","name":"thing1","state":"busy","owner":"me""#), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn interrupted_acquire_leaves_nothing_owned() {
+    let server = Server::start(CONFIG).await;
+    let client = server.client("other");
+    let waiting = acquire_line(&server, &["--state", "clean", "--timeout", "1m"]).spawn().unwrap();
+    eventually("a parked call", async || client.queue().await.unwrap().iter().any(|place| place.parked)).await;
+    kill(&waiting, rustix::process::Signal::INT);
+    assert_eq!(end(waiting).await.0, 130);
+    assert!(client.list(&Default::default()).await.unwrap().iter().all(|resource| resource.owner.is_none()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn heartbeat_beats_ends_and_is_interrupted() {
+    let server = Server::start(CONFIG).await;
+    let (_, resource, _) = run(&server, "acquire --type thing --state free --target-state busy").await;
+    let resource = resource.trim();
+    let beat = ["heartbeat", "--resource", resource, "--period", "20ms"];
+    let (code, out, err) = run_args(&server, &[&beat[..], &["--timeout", "1s"]].concat()).await;
+    assert_eq!((code, err.as_str()), (0, ""));
+    let (last, beats) = {
+        let mut lines: Vec<_> = out.lines().collect();
+        (lines.pop().unwrap(), lines)
+    };
+    assert_eq!(last, "reached timeout, stopping heartbeats for resource \"thing1\"");
+    assert!(!beats.is_empty() && beats.iter().all(|line| *line == "heartbeat sent for resource \"thing1\""), "{out}");
+
+    let url = server.url();
+    let mut child = ctl(&[&["--server-url", &url, "--owner-name=me"], &beat[..]].concat()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next_line().await.unwrap().unwrap(), "heartbeat sent for resource \"thing1\"");
+    kill(&child, rustix::process::Signal::INT);
+    let mut last = String::new();
+    while let Some(line) = lines.next_line().await.unwrap() {
+        last = line;
+    }
+    assert_eq!(last, "received interrupt, stopping heartbeats for resource \"thing1\"");
+    assert_eq!(end(child).await.0, 0);
+
+    server.client("me").release("thing1", "free").await.unwrap();
+    let (code, out, err) = run_args(&server, &[&beat[..], &["--retries", "1"]].concat()).await;
+    assert_eq!((code, out.as_str()), (1, ""));
+    let lines: Vec<_> = err.lines().collect();
+    assert_eq!(lines.len(), 2, "{err}");
+    assert!(lines[0].starts_with("failed to send heartbeat for resource \"thing1\": Update failed"), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exec_holds_and_releases_with_the_commands_code() {
+    let server = Server::start(CONFIG).await;
+    let client = server.client("me");
+    let script = "echo $BOSKOS_NAME; echo \"$BOSKOS_RESOURCE\"; exit 7";
+    let child = acquire_line(&server, &["--exec", "sh", "-c", script]).spawn().unwrap();
+    let (code, out, _) = end(child).await;
+    assert_eq!(code, 7);
+    assert!(out.starts_with("thing1\n{\"type\":\"thing\",\"name\":\"thing1\",\"state\":\"busy\""), "{out}");
+    assert_eq!(look(&client, "thing1").await, ("dirty".into(), String::new()));
+
+    let child = acquire_line(&server, &["--release-state=free", "--exec", "sh", "-c", "kill -9 $$"]).spawn().unwrap();
+    assert_eq!(end(child).await.0, 137);
+    assert_eq!(look(&client, "thing2").await, ("free".into(), String::new()));
+
+    for (args, expected) in [
+        (&["--exec", "/nothing/there"][..], 127),
+        (&["--exec", "no-such-command-anywhere"], 127),
+        (&["--exec", "/etc/passwd"], 126),
+        (&["--state", "none", "--timeout", "10ms", "--exec", "true"], 124),
+        (&["--server-url", "http://127.0.0.1:1", "--exec", "true"], 125),
+    ] {
+        let (code, out, err) = end(acquire_line(&server, args).spawn().unwrap()).await;
+        assert_eq!((code, out.as_str()), (expected, ""), "{args:?}: {err}");
+        assert_eq!(err.lines().count(), 1, "{err}");
+    }
+    assert!(client.list(&Default::default()).await.unwrap().iter().all(|resource| resource.owner.is_none()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exec_passes_signals_on_and_ends_the_command_of_a_lost_lease() {
+    let server = Server::start(CONFIG).await;
+    let client = server.client("other");
+    let script = "trap 'echo told; exit 3' TERM; echo up; while :; do sleep 0.01; done";
+    let mut child = acquire_line(&server, &["--exec", "sh", "-c", script]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next_line().await.unwrap().unwrap(), "up");
+    kill(&child, rustix::process::Signal::TERM);
+    assert_eq!(lines.next_line().await.unwrap().unwrap(), "told");
+    assert_eq!(end(child).await.0, 3);
+    assert_eq!(look(&client, "thing1").await, ("dirty".into(), String::new()));
+
+    let mut child = acquire_line(&server, &["--period=20ms", "--exec", "sh", "-c", script]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next_line().await.unwrap().unwrap(), "up");
+    client.reset("thing", "busy", boskos_client::GoDuration::ZERO, "taken").await.unwrap();
+    assert_eq!(lines.next_line().await.unwrap().unwrap(), "told");
+    let (code, _, err) = end(child).await;
+    assert_eq!(code, 121, "{err}");
+    assert_eq!(look(&client, "thing2").await, ("taken".into(), String::new()), "a lost lease releases nothing");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_and_json_show_what_there_is() {
+    let server = Server::start(CONFIG).await;
+    let client = server.client("me");
+    client.acquire("thing", "free", "busy").await.unwrap();
+    let stamp = client.resource("thing1").await.unwrap().last_update.to_string();
+    let (code, out, _) = run(&server, "get --type thing --state busy").await;
+    assert_eq!(
+        (code, out),
+        (0, format!("NAME    TYPE   STATE  OWNER  UPDATED\nthing1  thing  busy   me     {stamp}\n"))
+    );
+    let (_, out, _) = run(&server, "get thing1 -o json").await;
+    assert_eq!(out, format!("[{}]\n", client.resource("thing1").await.unwrap().to_json()));
+    let (_, out, _) = run(&server, "history thing1").await;
+    assert_eq!(
+        out.lines().next().unwrap().split_whitespace().collect::<Vec<_>>(),
+        ["TIME", "TYPE", "FROM", "TO", "OWNER"]
+    );
+    assert!(out.lines().nth(1).unwrap().ends_with("free   busy  me"), "{out}");
+    assert_eq!(run(&server, "queue -o=json").await.1, "[]\n");
+    let (code, out, err) = run(&server, "get nothing").await;
+    assert_eq!((code, out.as_str(), err.as_str()), (1, "", "no resource is called \"nothing\"\n"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn configs_are_checked_and_compared() {
+    let server = Server::start(CONFIG).await;
+    let dir = tempfile::tempdir().unwrap();
+    let (good, bad) = (dir.path().join("good.yaml"), dir.path().join("bad.yaml"));
+    std::fs::write(&good, format!("{CONFIG}- {{type: new, names: [new1]}}\n")).unwrap();
+    std::fs::write(&bad, "resources: [{type: t, names: [Foo]}, {names: [b]}]").unwrap();
+    let (good, bad) = (good.to_str().unwrap(), bad.to_str().unwrap());
+
+    assert_eq!(run_args(&server, &["config", "check", good]).await, (0, String::new(), String::new()));
+    assert_eq!(run_args(&server, &["config", "diff", good]).await, (0, "add 1: new1\n".into(), String::new()));
+    let (code, out, err) = run_args(&server, &["config", "check", bad]).await;
+    assert_eq!((code, out.as_str(), err.lines().count()), (1, "", 2), "{err}");
+    assert!(err.contains(".0.names.0(Foo)"), "{err}");
+
+    for (file, expected) in [(good, 0), (bad, 1), ("/nothing/there", 1)] {
+        let check = Command::new(env!("CARGO_BIN_EXE_checkconfig")).arg(format!("-config={file}")).output();
+        let (code, out, said) = told(check.await.unwrap());
+        assert_eq!((code, out.as_str()), (expected, ""), "{said}");
+        if file == bad {
+            assert_eq!(said, err);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requeue_makes_quarantined_ones_dirty_and_wipes_the_janitors_notes() {
+    let server = Server::start(QUARANTINE).await;
+    let client = server.client("Janitor");
+    client.acquire_by_state("quarantined", "quarantined", &["thing1".into()]).await.unwrap();
+    let note = [("janitor-failures".to_owned(), Some("5".to_owned())), ("mine".to_owned(), Some("1".to_owned()))];
+    client.update("thing1", "quarantined", &note.into()).await.unwrap();
+    client.release("thing1", "quarantined").await.unwrap();
+
+    assert_eq!(run(&server, "requeue thing1").await, (0, "requeued resource \"thing1\"\n".into(), String::new()));
+    assert_eq!(look(&client, "thing1").await, ("dirty".into(), String::new()));
+    assert_eq!(client.resource("thing1").await.unwrap().user_data.as_json(), r#"{"mine":"1"}"#);
+    assert_eq!(run(&server, "requeue --type thing").await.1, "requeued resource \"thing2\"\n");
+    assert_eq!(look(&client, "other1").await.0, "quarantined");
+    assert_eq!(run(&server, "requeue thing1").await.0, 1);
+}
+
+#[tokio::test]
+async fn usage_errors_are_one_line() {
+    for (args, expected) in [
+        (
+            &["release", "--name", "a", "--target-state", "b"][..],
+            "required flag(s) \"owner-name\", \"server-url\" not set\n",
+        ),
+        (&["acquire", "--tpye", "x"], "unknown flag --tpye; the nearest is --type\n"),
+        (&["get", "--server-url", "boskos"], ""),
+        (&[], ""),
+    ] {
+        let (code, out, err) = told(ctl(args).output().await.unwrap());
+        assert_eq!((code, out.as_str(), err.lines().count()), (1, "", 1), "{args:?}: {err}");
+        assert!(expected.is_empty() || err == expected, "{err}");
+    }
+    let password = ["get", "--server-url", "http://me:canary@bo skos", "--username", "me"];
+    assert!(!told(ctl(&password).output().await.unwrap()).2.contains("canary"));
+    let alone = told(ctl(&["get", "--server-url", "http://h", "--username", "me"]).output().await.unwrap()).2;
+    assert_eq!(alone, "--username and --password-file must be set together, or neither\n");
+}
+
+#[tokio::test]
+async fn completions_are_valid_and_pages_cover_every_verb() {
+    let dir = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (code, out, _) = told(ctl(&["completions", shell]).output().await.unwrap());
+        assert!(code == 0 && out.contains("requeue"), "{shell}");
+        let file = dir.path().join(shell);
+        std::fs::write(&file, out).unwrap();
+        if shell == "bash" {
+            let checked = Command::new("bash").arg("-n").arg(&file).output().await.unwrap();
+            assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+        }
+    }
+    let man = dir.path().join("man");
+    assert_eq!(told(ctl(&["man", "--dir", man.to_str().unwrap()]).output().await.unwrap()).0, 0);
+    for page in ["boskosctl", "boskosctl-acquire", "boskosctl-config-diff", "boskosctl-man"] {
+        let text = std::fs::read_to_string(man.join(format!("{page}.1"))).unwrap();
+        assert!(text.contains(".SH NAME"), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn a_closed_pipe_is_silent() {
+    let mut child = ctl(&["completions", "bash"]).spawn().unwrap();
+    drop(child.stdout.take());
+    let (code, _, err) = tokio::time::timeout(Duration::from_secs(60), end(child)).await.unwrap();
+    assert_eq!((code, err.as_str()), (141, ""));
+}

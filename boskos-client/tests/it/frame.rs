@@ -1,0 +1,228 @@
+//! The pass loop, and which types it serves.
+
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use boskos_client::{
+    Client, Clock, Error, Filter, LeaseOptions,
+    frame::{Frame, Pass, Pool, Progress, Work},
+    types::{self, TypeFlags, TypeSelection},
+};
+use boskos_runtime::signal::{Cause, Shutdown};
+use tokio::sync::Notify;
+
+use crate::harness::{CONFIG, Kept, PATIENCE, Server, builder, eventually, http::Stub, look};
+
+/// Cleans what is dirty, as a janitor would.
+struct Sweeper {
+    client: Client,
+    work: Work,
+    types: TypeSelection,
+    serving: Vec<boskos_client::ResourceType>,
+    passes: Arc<AtomicUsize>,
+    /// What a job waits for before it is done.
+    gate: Option<Arc<Notify>>,
+}
+
+impl Pass for Sweeper {
+    async fn pass(&mut self, pool: &mut Pool) -> Result<Progress, Error> {
+        self.passes.fetch_add(1, Ordering::SeqCst);
+        self.serving = self.types.current(&self.client).await?;
+        let mut progress = Progress::Idle;
+        for r#type in &self.serving {
+            while pool.room() > 0 {
+                let resource = match self.client.acquire(r#type.as_str(), "dirty", "cleaning").await {
+                    Ok(resource) => resource,
+                    Err(error) if error.is_none_now() => break,
+                    Err(error) => return Err(error),
+                };
+                progress = Progress::Did;
+                let lease = self.client.lease(resource, LeaseOptions::dropped_into("dirty"));
+                let (work, stop, gate) = (self.work.clone(), pool.stop(), self.gate.clone());
+                pool.spawn(async move {
+                    if let Some(gate) = gate {
+                        tokio::select! {
+                            () = gate.notified() => {}
+                            _ = stop.triggered() => return,
+                        }
+                    }
+                    lease.release("free").await.unwrap();
+                    work.did("thing", 1);
+                });
+            }
+        }
+        Ok(progress)
+    }
+
+    fn wakes_on(&self) -> Option<Filter> {
+        types::unowned(&self.serving, &["dirty"])
+    }
+
+    fn interval(&self) -> Duration {
+        Duration::from_secs(3600)
+    }
+
+    async fn called(&mut self) {
+        self.types.changed().await;
+    }
+}
+
+struct Daemon {
+    shutdown: Shutdown,
+    work: Work,
+    readiness: boskos_runtime::health::Readiness,
+    passes: Arc<AtomicUsize>,
+    task: tokio::task::JoinHandle<anyhow::Result<std::process::ExitCode>>,
+}
+
+fn start(client: Client, types: TypeSelection, pool: usize, gate: Option<Arc<Notify>>) -> Daemon {
+    let shutdown = Shutdown::new();
+    let frame = Frame::assemble("sweeper", client.clone(), shutdown.clone()).unwrap();
+    let (work, readiness, passes) = (frame.work.clone(), frame.readiness.clone(), Arc::new(AtomicUsize::new(0)));
+    let sweeper = Sweeper { client, work: work.clone(), types, serving: Vec::new(), passes: Arc::clone(&passes), gate };
+    Daemon { shutdown, work, readiness, passes, task: tokio::spawn(frame.run(sweeper, pool)) }
+}
+
+async fn stop(daemon: Daemon) {
+    daemon.shutdown.trigger(Cause::Requested);
+    tokio::time::timeout(PATIENCE, daemon.task).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_turns_up_is_picked_up_at_once() {
+    let server = Server::start(CONFIG).await;
+    let daemon = start(server.client("Sweeper"), TypeSelection::all(), 4, None);
+    daemon.readiness.ready().await;
+    let user = server.client("me");
+    let began = Instant::now();
+    for round in 1..=5 {
+        let resource = user.acquire("thing", "free", "busy").await.unwrap();
+        user.release(resource.name.as_str(), "dirty").await.unwrap();
+        eventually("cleaned", async || daemon.work.done("thing") == round).await;
+    }
+    // The interval is an hour; a machine under load gets some slack.
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    let idle = daemon.passes.load(Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(daemon.passes.load(Ordering::SeqCst), idle, "no passes while there is nothing to do");
+    stop(daemon).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_orderly_stop_gives_back_what_jobs_hold() {
+    let server = Server::start("resources: [{type: thing, state: dirty, names: [a, b, c]}]").await;
+    let client = server.client("Sweeper");
+    let daemon = start(client.clone(), TypeSelection::fixed(["thing".into()]), 2, Some(Arc::new(Notify::new())));
+    eventually("a full pool", async || client.held().len() == 2).await;
+    stop(daemon).await;
+    for name in ["a", "b", "c"] {
+        assert_eq!(look(&client, name).await, ("dirty".into(), String::new()), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_pool_takes_no_more_than_it_can_do() {
+    let server = Server::start("resources: [{type: thing, state: dirty, names: [a, b, c]}]").await;
+    let client = server.client("Sweeper");
+    let gate = Arc::new(Notify::new());
+    let daemon = start(client.clone(), TypeSelection::fixed(["thing".into()]), 2, Some(Arc::clone(&gate)));
+    eventually("a full pool", async || client.held().len() == 2).await;
+    assert_eq!(look(&client, "c").await.1, "");
+    gate.notify_one();
+    eventually("the third", async || look(&client, "c").await.0 == "cleaning").await;
+    gate.notify_waiters();
+    stop(daemon).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_away_makes_it_not_ready_and_is_found_again() {
+    let mut server = Server::start_on(Kept::Sqlite, CONFIG).await;
+    server.stop().await;
+    let daemon = start(server.client("Sweeper"), TypeSelection::all(), 4, None);
+    eventually("said to be away", async || {
+        daemon.readiness.reason().is_some_and(|reason| reason.starts_with("the server is away: cannot reach http://"))
+    })
+    .await;
+    server.restart().await;
+    tokio::time::timeout(PATIENCE, daemon.readiness.ready()).await.unwrap();
+    let user = server.client("me");
+    user.acquire("thing", "free", "busy").await.unwrap();
+    user.release("thing1", "dirty").await.unwrap();
+    eventually("cleaned", async || daemon.work.done("thing") == 1).await;
+    stop(daemon).await;
+}
+
+#[tokio::test]
+async fn with_an_older_server_it_passes_at_its_interval() {
+    let none = "Acquire failed: no available resource thing, try again later.\n";
+    let stub = Stub::start(move |request| match request.path() {
+        "/acquire" => (404, "text/plain", none.to_owned()),
+        _ => (200, "text/plain", String::new()),
+    })
+    .await;
+    let (clock, hand) = Clock::manual();
+    let client = builder(&stub.url(), "Sweeper").clock(clock).build().unwrap();
+    let daemon = start(client, TypeSelection::fixed(["thing".into()]), 4, None);
+    eventually("it learns that the server is older", async || stub.count("/api/v1/resources") == 1).await;
+    assert_eq!(stub.count("/acquire"), 1);
+    assert!(daemon.readiness.is_ready());
+    hand.slept_on().await;
+    hand.advance(Duration::from_secs(3600));
+    eventually("the next pass", async || stub.count("/acquire") == 2).await;
+    stop(daemon).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn types_of_a_file_are_followed_and_those_that_left_stay_while_the_server_has_some() {
+    let server = Server::start(CONFIG).await;
+    let client = server.client("me");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("types.yaml");
+    fs::write(&file, CONFIG).unwrap();
+    let flags = TypeFlags { resource_type: Some("listed,".to_owned()), resource_type_from_config: Some(file.clone()) };
+    let mut selection = flags.select(client.clock()).unwrap();
+    assert_eq!(names(&mut selection, &client).await, ["listed", "other", "thing"]);
+
+    for bad in ["resources: [", "", "resources: []"] {
+        fs::write(&file, bad).unwrap();
+        tokio::time::timeout(PATIENCE, selection.changed()).await.unwrap();
+        assert_eq!(names(&mut selection, &client).await, ["listed", "other", "thing"], "{bad:?}");
+    }
+    fs::write(&file, "resources: [{type: new, names: [n]}]").unwrap();
+    tokio::time::timeout(PATIENCE, selection.changed()).await.unwrap();
+    assert_eq!(names(&mut selection, &client).await, ["listed", "new", "other", "thing"], "the server has some");
+
+    let other = Server::start("resources: [{type: other, names: [o]}]").await;
+    let client = other.client("me");
+    assert_eq!(names(&mut selection, &client).await, ["listed", "new", "other"]);
+}
+
+#[tokio::test]
+async fn flags_select_types() {
+    let server = Server::start(CONFIG).await;
+    let client = server.client("me");
+    let select = |text: Option<&str>| {
+        let flags = TypeFlags { resource_type: text.map(str::to_owned), ..TypeFlags::default() };
+        (flags.is_given(), flags.select(client.clock()).unwrap())
+    };
+    let (given, mut all) = select(None);
+    assert!(!given && all.is_all());
+    assert_eq!(names(&mut all, &client).await, ["other", "thing"]);
+    let (given, mut nothing) = select(Some(""));
+    assert!(given && !nothing.is_all());
+    assert!(names(&mut nothing, &client).await.is_empty());
+    assert!(types::unowned(&nothing.current(&client).await.unwrap(), &["dirty"]).is_none());
+    let missing = TypeFlags { resource_type_from_config: Some("/nothing/there".into()), ..TypeFlags::default() };
+    assert!(missing.select(client.clock()).is_err());
+}
+
+async fn names(selection: &mut TypeSelection, client: &Client) -> Vec<String> {
+    let types = selection.current(client).await.unwrap();
+    types.iter().map(|r#type| r#type.as_str().to_owned()).collect()
+}

@@ -1,0 +1,161 @@
+//! Nothing leaks: lost answers, cancelled calls, lost leases.
+
+use std::time::Duration;
+
+use boskos_client::{Clock, Error, Filter, GoDuration, LeaseOptions, Lost};
+
+use crate::harness::{
+    CONFIG, Kept, PATIENCE, Server, builder, client, eventually,
+    http::{Loss, Proxy},
+    look,
+};
+
+async fn owned(server: &Server) -> usize {
+    let all = server.client("looker").list(&Filter::default()).await.unwrap();
+    all.iter().filter(|resource| resource.owner.is_some()).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_release_whose_answer_was_lost_is_done() {
+    let server = Server::start(CONFIG).await;
+    let proxy = Proxy::start(server.address, "/release", Loss::Answer, 1).await;
+    let client = client(&proxy.url(), "me");
+    client.acquire("thing", "free", "busy").await.unwrap();
+    client.release("thing1", "dirty").await.unwrap();
+    assert!(proxy.is_done());
+    assert!(client.held().is_empty());
+    assert_eq!(look(&client, "thing1").await, ("dirty".into(), String::new()));
+    // One that was never ours is still refused.
+    assert!(matches!(client.release("thing2", "dirty").await, Err(Error::NotOwner { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_acquire_that_is_cut_is_asked_again_under_its_id_and_leaks_nothing() {
+    for kept in [Kept::Memory, Kept::Sqlite] {
+        let mut server = Server::start_on(kept, CONFIG).await;
+        let proxy = Proxy::start(server.address, "/acquire", Loss::Connection, 2).await;
+        let client = client(&proxy.url(), "me");
+        // Nothing matches while the calls are cut, so that no grant is on its way at that moment.
+        let waiter = client.clone();
+        let waiting = tokio::spawn(async move { waiter.acquire_wait("thing", "clean", "busy", None).await });
+        eventually("two cuts", async || proxy.is_done()).await;
+        let other = server.client("other");
+        eventually("a third call", async || other.queue().await.unwrap().iter().any(|place| place.parked)).await;
+        assert_eq!(other.queue().await.unwrap().len(), 1, "one id, one place");
+        other.acquire("thing", "free", "busy").await.unwrap();
+        other.release("thing1", "clean").await.unwrap();
+        let granted = tokio::time::timeout(PATIENCE, waiting).await.unwrap().unwrap().unwrap();
+        assert_eq!(granted.name.as_str(), "thing1");
+        assert_eq!(owned(&server).await, 1);
+        server.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancelled_acquire_gives_back_whenever_it_is_cancelled() {
+    let server = Server::start(CONFIG).await;
+    let client = server.client("me");
+    for step in 0..60 {
+        let call = client.acquire("thing", "free", "busy");
+        // From before the call is sent to after it is answered.
+        match tokio::time::timeout(Duration::from_micros(step * 50), call).await {
+            Ok(granted) => client.release(granted.unwrap().name.as_str(), "free").await.unwrap(),
+            Err(_) => client.settled().await,
+        }
+        assert_eq!(owned(&server).await, 0, "cancelled after {} µs", step * 50);
+        assert!(client.held().is_empty());
+    }
+    let names = ["thing1".into(), "thing2".into()];
+    for step in 0..40 {
+        let call = client.acquire_by_state("free", "busy", &names);
+        match tokio::time::timeout(Duration::from_micros(step * 50), call).await {
+            Ok(granted) => {
+                granted.unwrap();
+                client.release_all("free").await.unwrap();
+            }
+            Err(_) => client.settled().await,
+        }
+        assert_eq!(owned(&server).await, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancelled_wait_ends_its_parked_call_at_once() {
+    let server = Server::start(CONFIG).await;
+    let client = server.client("me");
+    let waiter = client.clone();
+    let waiting = tokio::spawn(async move { waiter.acquire_wait("thing", "clean", "busy", None).await });
+    eventually("a parked call", async || client.queue().await.unwrap().iter().any(|place| place.parked)).await;
+    waiting.abort();
+    assert!(waiting.await.unwrap_err().is_cancelled());
+    tokio::time::timeout(Duration::from_secs(20), client.settled()).await.unwrap();
+    assert!(client.queue().await.unwrap().iter().all(|place| !place.parked));
+    assert_eq!(owned(&server).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wait_survives_a_server_that_restarts() {
+    let mut server = Server::start_on(Kept::Sqlite, CONFIG).await;
+    let client = server.client("me");
+    let waiter = client.clone();
+    let waiting = tokio::spawn(async move { waiter.acquire_wait("thing", "clean", "busy", None).await });
+    eventually("a parked call", async || client.queue().await.unwrap().iter().any(|place| place.parked)).await;
+    server.restart().await;
+    client.acquire("thing", "free", "busy").await.unwrap();
+    client.release("thing1", "clean").await.unwrap();
+    let granted = tokio::time::timeout(PATIENCE, waiting).await.unwrap().unwrap().unwrap();
+    assert_eq!(granted.name.as_str(), "thing1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_is_lost_once_no_heartbeat_got_through_for_too_long_and_then_sends_nothing() {
+    let mut server = Server::start_on(Kept::Sqlite, CONFIG).await;
+    let (clock, hand) = Clock::manual();
+    let client = builder(&server.url(), "me").clock(clock).build().unwrap();
+    let resource = client.acquire("thing", "free", "busy").await.unwrap();
+    let lease = client.lease(resource, LeaseOptions::dropped_into("dirty"));
+    server.stop().await;
+    hand.advance(Duration::from_secs(20 * 60 - 1));
+    assert!(!lease.is_lost());
+    hand.advance(Duration::from_secs(1));
+    let lost = tokio::time::timeout(PATIENCE, lease.lost()).await.unwrap();
+    assert!(matches!(lost, Lost::Silent { .. }), "{lost}");
+    server.restart().await;
+    assert!(matches!(lease.release("free").await, Err(Error::LeaseLost { .. })));
+    client.settled().await;
+    assert_eq!(look(&server.client("looker"), "thing1").await, ("busy".into(), "me".into()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_holder_that_was_stopped_notices_that_a_replica_of_its_name_took_over() {
+    let server = Server::start_on(Kept::Sqlite, CONFIG).await;
+    let (clock, hand) = Clock::manual();
+    let stopped = builder(&server.url(), "Janitor").clock(clock).build().unwrap();
+    let resource = stopped.acquire("other", "free", "cleaning").await.unwrap();
+    let lease = stopped.lease(resource, LeaseOptions::dropped_into("dirty"));
+
+    // Meanwhile, as if it were stopped, it is reaped and taken over by another one of the same name.
+    let replica = server.client("Janitor");
+    replica.reset("other", "cleaning", GoDuration::ZERO, "dirty").await.unwrap();
+    replica.acquire("other", "dirty", "cleaning").await.unwrap();
+    let before = replica.resource("other1").await.unwrap();
+
+    hand.advance(Duration::from_secs(19 * 60));
+    assert!(matches!(lease.release("free").await, Err(Error::LeaseLost { .. })));
+    assert_eq!(replica.resource("other1").await.unwrap(), before, "nothing was sent for it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_panicking_holder_gives_back() {
+    let server = Server::start(CONFIG).await;
+    let client = server.client("me");
+    let holder = client.clone();
+    let job = tokio::spawn(async move {
+        let resource = holder.acquire("thing", "free", "busy").await.unwrap();
+        let _lease = holder.lease(resource, LeaseOptions::dropped_into("dirty"));
+        panic!("as planned");
+    });
+    assert!(job.await.unwrap_err().is_panic());
+    client.settled().await;
+    assert_eq!(look(&client, "thing1").await, ("dirty".into(), String::new()));
+}

@@ -1,0 +1,118 @@
+//! Hearing of changes of a file, as ConfigMaps change: by a swap of symlinks.
+
+use std::path::{Path, PathBuf};
+
+use notify::{
+    EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
+    event::{AccessKind, AccessMode},
+};
+use tokio::sync::mpsc;
+
+/// Hears of changes in the folders that a file is in: its own, and the one that it links to.
+#[derive(Debug)]
+pub struct Watch {
+    path: PathBuf,
+    watcher: Option<RecommendedWatcher>,
+    watched: Vec<PathBuf>,
+    changes: mpsc::Receiver<()>,
+}
+
+// === impl Watch ===
+
+impl Watch {
+    /// Begins to listen for changes of the file at `path`. To be done before the file is first
+    /// read, or a change just after that goes unnoticed.
+    #[must_use]
+    pub fn begin(path: PathBuf) -> Self {
+        let (changed, changes) = mpsc::channel(1);
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // What is only read has not changed: a read of our own would be followed by another.
+            if !event.is_ok_and(|event| is_only_read(event.kind)) {
+                // A change that is not read yet says the same.
+                let _ = changed.try_send(());
+            }
+        });
+        let watcher = watcher.inspect_err(|error| tracing::warn!(%error, "changes of the file are seen late")).ok();
+        let mut watch = Self { path, watcher, watched: Vec::new(), changes };
+        watch.follow_link();
+        watch
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Waits until the file may have changed; changes since the last call count as one. For ever where changes are
+    /// not heard of, so wait for a period too. Safe to cancel.
+    pub async fn changed(&mut self) {
+        match self.changes.recv().await {
+            Some(()) => {}
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether the file may have changed since the last call.
+    pub fn take_changed(&mut self) -> bool {
+        self.changes.try_recv().is_ok()
+    }
+
+    /// Watches where the path leads now; to be called before the file is read again.
+    pub fn follow_link(&mut self) {
+        let Some(watcher) = &mut self.watcher else { return };
+        let real = self.path.canonicalize().ok();
+        let folders = [Some(self.path.as_path()), real.as_deref()].into_iter().flatten().filter_map(folder_of);
+        let mut folders: Vec<PathBuf> = folders.collect();
+        folders.dedup();
+        for gone in self.watched.iter().filter(|folder| !folders.contains(folder)) {
+            // It may be gone by itself, and its watch with it.
+            let _ = watcher.unwatch(gone);
+        }
+        self.watched.retain(|folder| folders.contains(folder));
+        for folder in folders {
+            if self.watched.contains(&folder) {
+                continue;
+            }
+            match watcher.watch(&folder, RecursiveMode::NonRecursive) {
+                Ok(()) => self.watched.push(folder),
+                Err(error) => {
+                    tracing::warn!(%error, folder = %folder.display(), "changes of the file are seen late");
+                }
+            }
+        }
+    }
+}
+
+fn is_only_read(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
+}
+
+fn folder_of(path: &Path) -> Option<PathBuf> {
+    let folder = path.parent()?;
+    Some(if folder.as_os_str().is_empty() { PathBuf::from(".") } else { folder.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{CreateKind, DataChange, ModifyKind, RemoveKind, RenameMode};
+
+    use super::*;
+
+    #[test]
+    fn only_changes_count() {
+        for read in [AccessKind::Open(AccessMode::Any), AccessKind::Read, AccessKind::Close(AccessMode::Read)] {
+            assert!(is_only_read(EventKind::Access(read)), "{read:?}");
+        }
+        for change in [
+            EventKind::Access(AccessKind::Close(AccessMode::Write)),
+            EventKind::Create(CreateKind::File),
+            EventKind::Modify(ModifyKind::Data(DataChange::Any)),
+            EventKind::Modify(ModifyKind::Name(RenameMode::To)),
+            EventKind::Remove(RemoveKind::File),
+            EventKind::Any,
+        ] {
+            assert!(!is_only_read(change), "{change:?}");
+        }
+    }
+}
