@@ -84,6 +84,8 @@ pub struct Limits {
     pub waiting_per_resource: usize,
     /// Changes made in one go by resets, syncs and upkeep.
     pub step: usize,
+    /// Changes of resets and upkeep that are in flight together: a call that comes in waits for no more of them.
+    pub chores: usize,
 }
 
 /// The ranch. See the [module](self).
@@ -97,6 +99,8 @@ pub struct Ranch {
     next_sequence: Sequence,
     /// Commands that wait for a resource in flight, by resource.
     waiting: HashMap<ResourceKey, VecDeque<Waiting>>,
+    /// Plans of resets and upkeep that no outcome is known of yet.
+    chores: usize,
     /// Calls with several plans: resets and syncs.
     gathers: HashMap<CallId, Gather>,
     /// Resets that are not all decided yet.
@@ -129,6 +133,7 @@ impl Default for Limits {
             parked: 15_000,
             waiting_per_resource: 1_000,
             step: 1_000,
+            chores: 128,
         }
     }
 }
@@ -203,12 +208,19 @@ impl Ranch {
             return budget == 0;
         }
         self.pay_owed_if_due(now);
-        self.continue_resets(now, &mut budget);
+        let more = budget == 0;
+        let mut chores = budget.min(self.room_for_chores());
+        self.continue_resets(now, &mut chores);
         if !self.syncing {
-            self.expire_resources(now, &mut budget);
-            self.keep_up(now, &mut budget);
+            self.expire_resources(now, &mut chores);
+            self.keep_up(now, &mut chores);
         }
-        budget == 0
+        more || chores == 0 && self.room_for_chores() > 0
+    }
+
+    /// How many more changes of resets and upkeep may be sent off.
+    fn room_for_chores(&self) -> usize {
+        self.limits.chores.saturating_sub(self.chores)
     }
 
     /// Takes no more waiting callers: each parked call is answered now, places are kept.

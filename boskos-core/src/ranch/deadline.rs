@@ -20,13 +20,14 @@ impl Ranch {
     /// When [`Self::work`] is to be called next.
     #[must_use]
     pub fn next_wake(&self) -> Wake {
+        let able = !self.halted && self.room_for_chores() > 0;
         let keeps = !self.upkeep.is_empty() && !self.syncing;
         let chores = !self.resets.is_empty() || keeps;
         let mono = [self.places.first_deadline(), self.watches.first_deadline(), self.owed_at.filter(|_| !self.halted)];
         Wake {
-            at_once: chores && !self.halted,
+            at_once: chores && able,
             mono: mono.into_iter().flatten().min(),
-            wall: self.inventory.first_expiring().map(|(at, _)| at).filter(|_| !self.halted && !self.syncing),
+            wall: self.inventory.first_expiring().map(|(at, _)| at).filter(|_| able && !self.syncing),
             places: self.places.len() > 0,
         }
     }

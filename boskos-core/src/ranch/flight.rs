@@ -77,6 +77,13 @@ pub(super) enum Purpose {
     Upkeep,
 }
 
+impl Purpose {
+    /// Whether it is one of very many that nobody waits for one by one.
+    pub(super) const fn is_chore(&self) -> bool {
+        matches!(self, Self::ResetPart { .. } | Self::Upkeep)
+    }
+}
+
 /// A grant on its way.
 #[derive(Debug)]
 pub(super) struct Grant {
@@ -132,6 +139,7 @@ impl Ranch {
     /// Sends a draft off.
     pub(super) fn launch(&mut self, draft: Draft, purpose: Purpose) -> PlanId {
         let Draft { id, writes, changes, candidate_in } = draft;
+        self.chores += usize::from(purpose.is_chore());
         self.flights.insert(id, Flight { purpose, changes, candidate_in });
         self.pending.plans.push(Plan { id, writes });
         id

@@ -35,6 +35,7 @@ impl Loader {
             next_plan: PlanId::FIRST,
             next_sequence: 0,
             waiting: hashbrown::HashMap::new(),
+            chores: 0,
             gathers: hashbrown::HashMap::new(),
             resets: std::collections::VecDeque::new(),
             fates: hashbrown::HashMap::new(),

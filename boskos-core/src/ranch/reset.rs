@@ -55,7 +55,7 @@ impl Ranch {
             self.wait_for_reset(key, call);
         }
         self.resets.push_back(call);
-        let mut budget = self.limits.step;
+        let mut budget = self.limits.step.min(self.room_for_chores());
         self.continue_resets(now, &mut budget);
     }
 

@@ -24,6 +24,7 @@ impl Ranch {
                 continue;
             }
             let Some(flight) = self.flights.remove(&id) else { continue };
+            self.chores -= usize::from(flight.purpose.is_chore());
             for pool in &flight.candidate_in {
                 self.inventory.pool_mut(*pool).candidates.remove(&id);
                 if pools.last() != Some(pool) {

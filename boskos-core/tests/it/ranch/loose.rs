@@ -113,6 +113,7 @@ impl<'a> Loose<'a> {
             places: 100,
             parked: 100,
             step: if dice.chance(50) { 1_000 } else { 1 + dice.below(3) },
+            chores: if dice.chance(50) { 128 } else { 1 + dice.below(3) },
             waiting_per_resource: if dice.chance(80) { 1_000 } else { 1 },
         };
         let generated = Arc::new(AtomicU64::new(0));
