@@ -11,7 +11,7 @@ use boskos_core::{
     ranch::{
         Ranch, Wake,
         command::{CallId, Command, Effects, Receipt, Refusal, Reply},
-        plan::{Outcome, PlanId},
+        plan::{Foreign, Outcome, PlanId},
     },
 };
 use boskos_runtime::text;
@@ -254,6 +254,13 @@ impl Outcomes for Arc<Steward> {
         while !batch.is_empty() {
             let bite = batch.len().min(SETTLED_AT_ONCE);
             self.change(|ranch, now| ranch.settle(batch.drain(..bite), now));
+        }
+    }
+
+    fn observed(&self, news: &mut Vec<Foreign>) {
+        while !news.is_empty() {
+            let bite = news.len().min(SETTLED_AT_ONCE);
+            self.change(|ranch, now| news.drain(..bite).for_each(|foreign| ranch.observe(foreign, now)));
         }
     }
 

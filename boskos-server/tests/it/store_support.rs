@@ -11,7 +11,7 @@ use std::{
 use boskos_core::{
     Lifecycle, Owner, Resource, ResourceType, State, UserData, WallTime,
     ranch::plan::{
-        Delete, LifecycleRecord, Outcome, PlaceNumber, PlaceRecord, Plan, PlanId, Put, Record, ResourceKey, Sequence,
+        Delete, Foreign, LifecycleRecord, Outcome, PlaceNumber, PlaceRecord, Plan, PlanId, Put, Record, ResourceKey, Sequence,
         Stored, Transition, Write,
     },
 };
@@ -177,12 +177,18 @@ pub(crate) enum Event {
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     events: Mutex<Vec<Event>>,
+    news: Mutex<Vec<Foreign>>,
     more: Condvar,
 }
 
 impl Outcomes for Log {
     fn settle(&self, batch: &mut Vec<(PlanId, Outcome)>) {
         self.add(batch.drain(..).map(|(id, outcome)| Event::Settled(id, fate(&outcome))));
+    }
+
+    fn observed(&self, news: &mut Vec<Foreign>) {
+        self.news.lock().append(news);
+        self.more.notify_all();
     }
 
     fn halted(&self, why: &StoreError) {
