@@ -125,7 +125,7 @@ impl LoadSink for Contents {
     fn expect_resources(&mut self, _count: usize) {}
 
     fn resource(&mut self, stored: Stored) {
-        let key = stored.key.expect("this store has keys").get();
+        let key = stored.key.map_or_else(|| u32::try_from(self.resources.len()).unwrap(), ResourceKey::get);
         assert_eq!(self.resources.insert(key, stored.record), None, "key {key} came twice");
     }
 
