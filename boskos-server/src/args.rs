@@ -28,6 +28,13 @@ pub enum Verb {
         #[arg(long, value_name = "DIR")]
         data_dir: PathBuf,
     },
+    /// Read a config and say everything that is wrong with it
+    #[command(name = "check-config")]
+    CheckConfig {
+        /// The config
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// Copy a store to a file; works beside a running server
     Backup {
         /// The folder of the store

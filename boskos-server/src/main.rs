@@ -7,7 +7,7 @@ use boskos_core::ranch::Limits as RanchLimits;
 use boskos_runtime::{exit, flags, listen, log, signal, stdout};
 use boskos_server::{
     args::{Args, Serve, Storage, Verb},
-    cluster,
+    cluster, config_file,
     http::Limits as HttpLimits,
     replica,
     server::{self, Options, Ports},
@@ -166,6 +166,9 @@ fn work_on_store(verb: &Verb) -> anyhow::Result<()> {
                 "the store in {} is damaged: move it away and `boskos-server restore` a backup",
                 data_dir.display()
             );
+        }
+        Verb::CheckConfig { config } => {
+            config_file::parse(config, &config_file::read(config)?)?;
         }
         Verb::Backup { data_dir, to } => {
             sqlite::backup(data_dir, to)?;

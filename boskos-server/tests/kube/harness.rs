@@ -6,3 +6,5 @@ pub(crate) mod client;
 
 /// What must happen is waited for this long.
 pub(crate) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
+pub(crate) use crate::replica::eventually;

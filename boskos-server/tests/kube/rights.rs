@@ -63,7 +63,7 @@ fn nothing_is_refused(prefix: &str, rights: impl Fn(&str) -> String) {
     server.post("/reset?type=t&state=leased&expire=0s&dest=free").expect_status(200);
     // On demand, and deleted again.
     server.post("/acquire?type=d&state=free&dest=busy&owner=me").expect_status(200);
-    let granted = server.post("/acquire?type=d&state=free&dest=busy&owner=me");
+    let granted = server.post("/acquire?type=d&state=free&dest=busy&owner=me&request_id=new");
     granted.expect_status(200);
     let name = granted.json()["name"].as_str().unwrap().to_owned();
     server.post(&format!("/release?name={name}&dest=tombstone&owner=me")).expect_empty();
