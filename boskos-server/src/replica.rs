@@ -79,6 +79,8 @@ struct Crown {
     gate: Arc<Gate>,
     instruments: Arc<Instruments>,
     readiness: Readiness,
+    /// Where clients, probes and Prometheus call.
+    addresses: [SocketAddr; 3],
     /// Has the config read again, while there is someone to read it.
     reread: Mutex<Option<mpsc::Sender<()>>>,
 }
@@ -118,7 +120,8 @@ pub async fn start(options: Options, shared: Shared, ports: Ports) -> Result<Rep
     }
     let lease = Arc::new(Lease::new(shared.client.clone(), &shared.namespace, LEASE));
     let reread = Mutex::new(None);
-    let crown = Arc::new(Crown { options, shared, lease, gate, instruments, readiness, reread });
+    let addresses = [http, health, metrics];
+    let crown = Arc::new(Crown { options, shared, lease, gate, instruments, readiness, addresses, reread });
     let stop_reigning = CancellationToken::new();
     let reigning = tokio::spawn(crown.clone().reign_again_and_again(stop_reigning.clone()));
     Ok(Replica { http, health, metrics, crown, background, stop_serving, serving, stop_reigning, reigning })
@@ -278,7 +281,8 @@ impl Crown {
             background.spawn(look_after(labels));
         }
         self.readiness.set_ready();
-        tracing::info!(store = store.name(), "serving");
+        let [http, health, metrics] = self.addresses;
+        tracing::info!(%http, %health, %metrics, store = store.name(), "serving");
         Ok(Term { steward, background })
     }
 }
