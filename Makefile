@@ -8,6 +8,7 @@ MUTANTS_JOBS ?= 2
 NAMESPACE ?= boskos
 OVERLAY ?= deploy/overlays/example
 KUBECTL ?= kubectl
+CHECK_CONFIG ?= $(CARGO) run --quiet --release -p boskos-server -- check-config --config
 
 .PHONY: help build run test bench durable-check mutants lint deny kube-tools \
 	deployment server-deployment service update-config
@@ -71,7 +72,7 @@ service: ## apply the services
 	$(KUBECTL) -n $(NAMESPACE) apply -f deploy/base/service.yaml
 
 update-config: ## check CONFIG, show what changes, replace the ConfigMap
-	$(CARGO) run --quiet --release -p boskos-server -- check-config --config $(CONFIG)
+	$(CHECK_CONFIG) $(CONFIG)
 	$(KUBECTL) -n $(NAMESPACE) create configmap boskos-resources --from-file=boskos-resources.yaml=$(CONFIG) \
 		--dry-run=client -o yaml >$(TARGET)/boskos-resources.yaml
 	$(KUBECTL) -n $(NAMESPACE) diff -f $(TARGET)/boskos-resources.yaml; test $$? -le 1

@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, path::Path, process::Command};
 use clap::CommandFactory as _;
 use serde_json::Value;
 
-use crate::api_server::{deploy, shared};
+use crate::{
+    api_server::{deploy, new_name, shared},
+    tools::tools,
+};
 
 /// Images whose binaries this repository does not have yet: one that appears is to be taken out.
 const TO_COME: [&str; 6] = ["reaper", "janitor", "cleaner", "mason", "metrics", "boskosctl"];
@@ -45,6 +48,59 @@ fn base_and_overlay_apply() {
         let applied = api.kubectl_with(&["-n", "boskos", "apply", "--dry-run=server", "-f", "-"], Some(&yaml));
         assert_eq!(applied.lines().count(), objects.len(), "{applied}");
     }
+}
+
+/// Runs `make` in the repository, against the API server of these tests.
+fn make(target: &str, namespace: &str, more: &[String]) -> std::process::Output {
+    let mut command = Command::new("make");
+    command.arg("-C").arg(deploy("..")).arg(target).arg(format!("NAMESPACE={namespace}"));
+    command.arg(format!("KUBECTL={}", tools().kubectl.display())).args(more);
+    command.env("KUBECONFIG", shared().kubeconfig()).env("CARGO_TARGET_DIR", env!("CARGO_TARGET_TMPDIR"));
+    command.output().unwrap()
+}
+
+#[track_caller]
+fn must_make(target: &str, namespace: &str, more: &[String]) -> String {
+    let output = make(target, namespace, more);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn make_targets_do_what_they_say() {
+    let api = shared();
+    let namespace = new_name("made");
+    // Without what only the Prometheus operator has.
+    let folder = tempfile::Builder::new().prefix("made-").tempdir_in(deploy("overlays")).unwrap();
+    let yaml = "resources: [../../base]\nconfigMapGenerator:\n- name: boskos-resources\n  files: [boskos-resources.yaml]\n\
+                generatorOptions: {disableNameSuffixHash: true, labels: {app: boskos}}\n";
+    std::fs::write(folder.path().join("kustomization.yaml"), yaml).unwrap();
+    std::fs::copy(deploy("overlays/example/boskos-resources.yaml"), folder.path().join("boskos-resources.yaml")).unwrap();
+    let overlay = [format!("OVERLAY={}", folder.path().display())];
+
+    must_make("server-deployment", &namespace, &overlay);
+    let deployments = || api.objects(&namespace, "deployments").len();
+    assert_eq!((deployments(), api.objects(&namespace, "rolebindings").len()), (1, 1));
+    must_make("deployment", &namespace, &overlay);
+    assert_eq!(deployments(), 4);
+    must_make("service", &namespace, &overlay);
+    assert_eq!(api.object(&namespace, "service", "boskos")["spec"]["ports"][0]["port"], 80);
+    let subject = api.object(&namespace, "rolebinding", "boskos")["subjects"][0]["namespace"].clone();
+    assert_eq!(subject, namespace.as_str());
+
+    let config = folder.path().join("new.yaml");
+    let check = format!("CHECK_CONFIG={} check-config --config", env!("CARGO_BIN_EXE_boskos-server"));
+    let update = [format!("CONFIG={}", config.display()), check];
+    std::fs::write(&config, "resources:\n- {type: t, state: free, names: [UPPER]}\n").unwrap();
+    let refused = make("update-config", &namespace, &update);
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("UPPER"), "says what is wrong");
+    let text = || api.object(&namespace, "configmap", "boskos-resources")["data"]["boskos-resources.yaml"].clone();
+    assert!(text().as_str().unwrap().contains("example-project"), "a bad config replaces nothing");
+    std::fs::write(&config, "resources:\n- {type: t, state: free, names: [lower]}\n").unwrap();
+    let shown = must_make("update-config", &namespace, &update);
+    assert!(shown.contains("lower") && shown.contains("-    - example-project-01"), "{shown}");
+    assert!(text().as_str().unwrap().contains("lower"));
 }
 
 #[test]
