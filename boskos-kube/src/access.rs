@@ -69,9 +69,9 @@ impl Access {
     /// If kubeconfig, service account or token file are of no use.
     pub async fn client(&self) -> Result<Client, AccessError> {
         let mut config = match &self.kubeconfig {
-            Some(path) => from_kubeconfig(path)
-                .await
-                .map_err(|source| AccessError::Kubeconfig { path: path.clone(), source })?,
+            Some(path) => {
+                from_kubeconfig(path).await.map_err(|source| AccessError::Kubeconfig { path: path.clone(), source })?
+            }
             None => Config::incluster()?,
         };
         if let Some(path) = &self.token_file {

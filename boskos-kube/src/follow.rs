@@ -150,6 +150,9 @@ impl<K: Object> Follow<K> {
 
 impl<K> std::fmt::Debug for Follow<K> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Follow").field("collection", &self.collection).field("after", &self.after).finish_non_exhaustive()
+        f.debug_struct("Follow")
+            .field("collection", &self.collection)
+            .field("after", &self.after)
+            .finish_non_exhaustive()
     }
 }

@@ -40,7 +40,7 @@ pub use self::{
     error::{ReadError, WriteError},
     fence::Fence,
     follow::{Follow, News},
-    install::{Installed, InstallError, install},
+    install::{InstallError, Installed, install},
     lease::{Lease, LeaseError},
     object::{Definition, Meta, Object, Version},
     pod_labels::PodLabels,

@@ -31,6 +31,12 @@ pub async fn shared(flags: &Serve) -> Result<Shared, AccessError> {
         let host = pod.clone().or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok());
         format!("{}_{}", host.as_deref().map_or("boskos", str::trim), uuid::Uuid::new_v4())
     });
+    if identity.is_some() && pod.is_none() {
+        tracing::warn!(
+            label = flags.leader_label_key,
+            "--pod-name is not given: no pod gets the label by which a Service finds the leader"
+        );
+    }
     let labels = pod.filter(|_| identity.is_some()).map(|pod| {
         let selector = flags.boskos_label_selector.clone().filter(|selector| !selector.is_empty());
         PodLabels::new(client.clone(), &namespace, pod, flags.leader_label_key.clone(), selector)

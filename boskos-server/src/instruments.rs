@@ -185,8 +185,8 @@ impl Collector for RanchGauges {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let Some(steward) = (self.steward)() else { return Vec::new() };
-        let (types, pools, places, parked) = steward
-            .read(|ranch, _| (ranch.types(), ranch.pools().collect::<Vec<_>>(), ranch.places(), ranch.parked()));
+        let (types, pools, places, parked) =
+            steward.read(|ranch, _| (ranch.types(), ranch.pools().collect::<Vec<_>>(), ranch.places(), ranch.parked()));
         let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
         for r#type in &types {
             counts.extend(state::KNOWN.iter().map(|state| ((r#type.as_str(), *state), 0)));

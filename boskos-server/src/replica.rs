@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::App,
-    config_file,
     clock::Clock,
+    config_file,
     follower::{Follower, Watch, log_applied},
     gate::Gate,
     http::Drained,
@@ -194,8 +194,7 @@ impl Replica {
 impl Crown {
     async fn reign_again_and_again(self: Arc<Self>, stop: CancellationToken) {
         let timing = Timing::default();
-        let election =
-            self.shared.identity.clone().map(|identity| Election::new(self.lease.clone(), identity, timing));
+        let election = self.shared.identity.clone().map(|identity| Election::new(self.lease.clone(), identity, timing));
         while !stop.is_cancelled() {
             let Some(election) = &election else {
                 self.reign(Fence::open(), &stop, std::future::pending()).await;
@@ -306,7 +305,10 @@ async fn look_after(labels: PodLabels) {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("namespace", &self.namespace).field("identity", &self.identity).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("namespace", &self.namespace)
+            .field("identity", &self.identity)
+            .finish_non_exhaustive()
     }
 }
 

@@ -176,11 +176,13 @@ fn our_rate(server: &Server, connections: usize, length: Duration) -> anyhow::Re
     let http = server.http;
     let begin = Instant::now();
     let counts = thread::scope(|scope| {
-        let callers: Vec<_> =
-            (0..connections).map(|number| scope.spawn(move || call(http, number, stop))).collect();
+        let callers: Vec<_> = (0..connections).map(|number| scope.spawn(move || call(http, number, stop))).collect();
         thread::sleep(length);
         stop.store(true, Ordering::Relaxed);
-        callers.into_iter().map(|caller| caller.join().expect("it does not panic")).collect::<anyhow::Result<Vec<u64>>>()
+        callers
+            .into_iter()
+            .map(|caller| caller.join().expect("it does not panic"))
+            .collect::<anyhow::Result<Vec<u64>>>()
     })?;
     Ok(counts.iter().sum::<u64>() as f64 / begin.elapsed().as_secs_f64())
 }

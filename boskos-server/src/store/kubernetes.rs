@@ -153,12 +153,8 @@ impl Store for KubernetesStore {
         sink.expect_resources(found.len());
         found.sort_by(|one, other| order_of(one).cmp(&order_of(other)));
         for (sequence, seen) in (1..).zip(found) {
-            let record = Record {
-                resource: seen.form.resource,
-                sequence,
-                last_transition: 0,
-                leaving: seen.form.leaving,
-            };
+            let record =
+                Record { resource: seen.form.resource, sequence, last_transition: 0, leaving: seen.form.leaving };
             sink.resource(Stored { key: None, record, version: seen.version });
         }
         Ok(())

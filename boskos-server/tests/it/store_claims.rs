@@ -9,8 +9,8 @@ use boskos_core::{
 use boskos_server::store::{HistoryRow, Store};
 
 use crate::store_support::{
-    Contents, Event, Fate, Started, change, contents, create, delete, fates, id, lifecycle, place, plan, record,
-    touch, user_data,
+    Contents, Event, Fate, Started, change, contents, create, delete, fates, id, lifecycle, place, plan, record, touch,
+    user_data,
 };
 
 /// Makes stores of one kind.
@@ -37,7 +37,9 @@ fn kept<K: Kind>(mut contents: Contents) -> Contents {
     contents
 }
 
-fn kept_resources<K: Kind>(resources: impl IntoIterator<Item = (u32, Record)>) -> std::collections::BTreeMap<u32, Record> {
+fn kept_resources<K: Kind>(
+    resources: impl IntoIterator<Item = (u32, Record)>,
+) -> std::collections::BTreeMap<u32, Record> {
     kept::<K>(Contents { resources: resources.into_iter().collect(), ..Contents::default() }).resources
 }
 
@@ -279,8 +281,7 @@ pub(crate) fn plans_about_one_resource_are_committed_in_order<K: Kind>() {
     }
     fixture.started.commit(plans);
     let settled: Vec<_> = fixture.started.log.events();
-    let expected: Vec<_> =
-        (1..=100).map(|number| Event::Settled(id(number), Fate::Committed)).collect();
+    let expected: Vec<_> = (1..=100).map(|number| Event::Settled(id(number), Fate::Committed)).collect();
     assert_eq!(settled, expected);
     fixture.reopened(|found| assert_eq!(found.resources, kept_resources::<K>([(1, before)])));
 }

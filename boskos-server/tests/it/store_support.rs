@@ -11,8 +11,8 @@ use std::{
 use boskos_core::{
     Lifecycle, Owner, Resource, ResourceType, State, UserData, WallTime,
     ranch::plan::{
-        Delete, Foreign, LifecycleRecord, Outcome, PlaceNumber, PlaceRecord, Plan, PlanId, Put, Record, ResourceKey, Sequence,
-        Stored, Transition, Write,
+        Delete, Foreign, LifecycleRecord, Outcome, PlaceNumber, PlaceRecord, Plan, PlanId, Put, Record, ResourceKey,
+        Sequence, Stored, Transition, Write,
     },
 };
 use boskos_server::store::{

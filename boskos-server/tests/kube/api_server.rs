@@ -188,6 +188,15 @@ impl ApiServer {
         path
     }
 
+    /// A kubeconfig that says nothing of who asks, and a file with a token of a service account.
+    pub(crate) fn token_file_of(&self, namespace: &str, account: &str) -> (PathBuf, PathBuf) {
+        let token = self.kubectl(&["-n", namespace, "create", "token", account]);
+        let path = |kind: &str| self.dir.path().join(format!("{namespace}-{account}.{kind}"));
+        fs::write(path("token"), token.trim()).unwrap();
+        fs::write(path("nobody"), self.kubeconfig_for("of-nobody")).unwrap();
+        (path("nobody"), path("token"))
+    }
+
     /// A client with an administrator's rights.
     pub(crate) fn client(&self) -> Client {
         let access = Access { kubeconfig: Some(self.kubeconfig.clone()), token_file: None };
@@ -237,8 +246,7 @@ impl ApiServer {
     /// All objects of a kind.
     #[track_caller]
     pub(crate) fn objects(&self, namespace: &str, kind: &str) -> Vec<Value> {
-        let list: Value =
-            serde_json::from_str(&self.kubectl(&["-n", namespace, "get", kind, "-o", "json"])).unwrap();
+        let list: Value = serde_json::from_str(&self.kubectl(&["-n", namespace, "get", kind, "-o", "json"])).unwrap();
         list["items"].as_array().unwrap().clone()
     }
 }

@@ -5,7 +5,8 @@ use crate::{
     replica::{Replica, eventually},
 };
 
-const CONFIG: &str = "resources:\n- {type: t, state: free, names: [a, b]}\n- {type: d, state: free, min-count: 1, max-count: 2}\n";
+const CONFIG: &str =
+    "resources:\n- {type: t, state: free, names: [a, b]}\n- {type: d, state: free, min-count: 1, max-count: 2}\n";
 
 #[test]
 fn what_others_change_delete_and_create_is_taken_in() {

@@ -75,7 +75,8 @@ fn make_targets_do_what_they_say() {
     let yaml = "resources: [../../base]\nconfigMapGenerator:\n- name: boskos-resources\n  files: [boskos-resources.yaml]\n\
                 generatorOptions: {disableNameSuffixHash: true, labels: {app: boskos}}\n";
     std::fs::write(folder.path().join("kustomization.yaml"), yaml).unwrap();
-    std::fs::copy(deploy("overlays/example/boskos-resources.yaml"), folder.path().join("boskos-resources.yaml")).unwrap();
+    std::fs::copy(deploy("overlays/example/boskos-resources.yaml"), folder.path().join("boskos-resources.yaml"))
+        .unwrap();
     let overlay = [format!("OVERLAY={}", folder.path().display())];
 
     must_make("server-deployment", &namespace, &overlay);
@@ -178,7 +179,8 @@ fn images_are_built_of_what_is_there() {
             assert!(targets.contains(image_of(container)), "no target for {}", container["image"]);
         }
     }
-    let metadata = Command::new(env!("CARGO")).args(["metadata", "--no-deps", "--offline", "--format-version=1"]).output();
+    let metadata =
+        Command::new(env!("CARGO")).args(["metadata", "--no-deps", "--offline", "--format-version=1"]).output();
     let metadata: Value = serde_json::from_slice(&metadata.unwrap().stdout).unwrap();
     let targets_of = |package: &Value| package["targets"].as_array().unwrap().clone();
     let built: BTreeSet<String> = metadata["packages"]

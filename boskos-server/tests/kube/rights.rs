@@ -7,7 +7,8 @@ use crate::{
     replica::{Replica, eventually},
 };
 
-const CONFIG: &str = "resources:\n- {type: t, state: free, names: [a, b]}\n- {type: d, state: free, min-count: 1, max-count: 2}\n";
+const CONFIG: &str =
+    "resources:\n- {type: t, state: free, names: [a, b]}\n- {type: d, state: free, min-count: 1, max-count: 2}\n";
 
 /// What the wire contract says that clusters grant already.
 const FIELD: &str = r#"
@@ -91,6 +92,18 @@ fn rights_in_deploy_are_enough() {
 #[test]
 fn rights_that_clusters_in_the_field_grant_are_enough() {
     nothing_is_refused("field", |namespace| FIELD.replace("NAMESPACE", namespace));
+}
+
+#[test]
+fn a_projected_token_counts_instead_of_the_kubeconfigs() {
+    let api = shared();
+    let namespace = api.namespace("token");
+    account(api, &namespace, &FIELD.replace("NAMESPACE", &namespace));
+    let (kubeconfig, token) = api.token_file_of(&namespace, "boskos");
+    let token = format!("--projected-token-file={}", token.display());
+    let server = Replica::serving(&kubeconfig, &namespace, CONFIG, &[&token]);
+    server.post("/acquire?type=t&state=free&dest=busy&owner=me").expect_status(200);
+    assert_eq!(server.stop(), 0);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use crate::{api_server::shared, in_process::Server, replica::eventually};
 
-const CONFIG: &str = "resources:\n- {type: t, state: free, names: [a, b]}\n- {type: d, state: free, min-count: 0, max-count: 1}\n";
+const CONFIG: &str =
+    "resources:\n- {type: t, state: free, names: [a, b]}\n- {type: d, state: free, min-count: 0, max-count: 1}\n";
 
 #[test]
 fn a_write_whose_answer_is_lost_is_found_out_and_counts_once() {
@@ -29,7 +30,16 @@ fn a_write_whose_answer_is_lost_is_found_out_and_counts_once() {
     api.kubectl(&["-n", &namespace, "patch", "bres", &made, "--type=merge", "-p", r#"{"status":{"state":"x"}}"#]);
     eventually("the change is heard", || (server.resource(&made)?["state"] == "x").then_some(()));
     server.wire.lose_answers(1);
-    api.kubectl(&["-n", &namespace, "patch", "bres", &made, "--type=merge", "-p", r#"{"status":{"state":"tombstone"}}"#]);
+    api.kubectl(&[
+        "-n",
+        &namespace,
+        "patch",
+        "bres",
+        &made,
+        "--type=merge",
+        "-p",
+        r#"{"status":{"state":"tombstone"}}"#,
+    ]);
     eventually("it is deleted", || server.resource(&made).is_none().then_some(()));
     assert_eq!(api.objects(&namespace, "bres").len(), 2);
 }

@@ -109,11 +109,7 @@ impl<'a> Attempt<'a> {
     }
 
     /// Reads until there is an answer.
-    pub(super) async fn read<K: Object>(
-        &mut self,
-        objects: &Collection<K>,
-        name: &str,
-    ) -> Result<Option<K>, Failure> {
+    pub(super) async fn read<K: Object>(&mut self, objects: &Collection<K>, name: &str) -> Result<Option<K>, Failure> {
         loop {
             match objects.get(name).await {
                 Ok(read) => return Ok(read),

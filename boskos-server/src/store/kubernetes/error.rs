@@ -12,9 +12,7 @@ pub enum KubernetesError {
     )]
     NoTypes,
     /// Reading is not allowed.
-    #[error(
-        "the service account may not read its objects: it needs the rights in deploy/base/rbac.yaml ({0})"
-    )]
+    #[error("the service account may not read its objects: it needs the rights in deploy/base/rbac.yaml ({0})")]
     Forbidden(String),
     /// The API server cannot be read.
     #[error("the objects cannot be read")]

@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use boskos_core::{
-    GoDuration, Lifecycle, LifecycleConfig, ResourceType, State, ranch::plan::LifecycleRecord, state,
-};
+use boskos_core::{GoDuration, Lifecycle, LifecycleConfig, ResourceType, State, ranch::plan::LifecycleRecord, state};
 use serde_json::{Value, json};
 
 use super::objects::LifecycleObject;
@@ -16,10 +14,10 @@ const DRAINING: &str = "boskos.k8s.io/draining";
 pub(super) fn read(object: &LifecycleObject) -> LifecycleRecord {
     let spec = &object.spec;
     let state = if spec.state.is_empty() { state::FREE } else { &spec.state };
-    let config = spec.config.as_ref().map(|config| LifecycleConfig {
-        r#type: config.r#type.clone(),
-        content: config.content.clone(),
-    });
+    let config = spec
+        .config
+        .as_ref()
+        .map(|config| LifecycleConfig { r#type: config.r#type.clone(), content: config.content.clone() });
     let needs = spec.needs.iter().map(|(r#type, count)| (ResourceType::from(r#type.as_str()), *count));
     let lifecycle = Lifecycle {
         r#type: object.metadata.name.as_str().into(),

@@ -144,7 +144,10 @@ mod tests {
             "status":{"state":5,"owner":null,"userData":{"a":1,"b":"2"},"lastUpdate":[],"more":{}}}"#;
         let object: ResourceObject = serde_json::from_str(odd).unwrap();
         assert_eq!((object.status.state.as_str(), object.status.owner.as_str()), ("5", ""));
-        assert_eq!(object.status.user_data, [("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())].into());
+        assert_eq!(
+            object.status.user_data,
+            [("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())].into()
+        );
         for odd in [r#"{"metadata":{"name":"a"}}"#, r#"{"metadata":{"name":"a"},"spec":[],"status":7}"#] {
             let object: ResourceObject = serde_json::from_str(odd).unwrap();
             assert_eq!(object.status.state, "");

@@ -188,7 +188,8 @@ impl Writer {
         }
     }
 
-    /// Writes one resource, known to be as in `before`.
+    /// Writes one resource, known to be as in `before`. Version 0, which no object has, stands for
+    /// the one that was last seen.
     async fn land(
         &self,
         attempt: &mut Attempt<'_>,
@@ -216,9 +217,7 @@ impl Writer {
         let step = Step::Create(form.body());
         match attempt.write(&self.resources, name.as_str(), &step).await {
             Ok(object) => Ok(self.written(name, object.as_ref())),
-            Err(Failure::Conflict { perhaps_ours }) => {
-                self.found(attempt, name, 0, perhaps_ours.then_some(form)).await
-            }
+            Err(Failure::Conflict { perhaps_ours }) => self.found(attempt, name, 0, perhaps_ours.then_some(form)).await,
             Err(other) => Err(other),
         }
     }
@@ -376,11 +375,9 @@ impl Writer {
 impl<'a> Change<'a> {
     fn of(write: &'a Write) -> Option<Self> {
         match write {
-            Write::Put(put) => Some(Self {
-                name: &put.record.resource.name,
-                replaces: put.replaces,
-                to: Some(Form::of(&put.record)),
-            }),
+            Write::Put(put) => {
+                Some(Self { name: &put.record.resource.name, replaces: put.replaces, to: Some(Form::of(&put.record)) })
+            }
             Write::Delete(delete) => Some(Self { name: &delete.name, replaces: Some(delete.replaces), to: None }),
             Write::PutPlace(_) | Write::DeletePlace(_) | Write::PutLifecycle(_) | Write::DeleteLifecycle(_) => None,
         }
