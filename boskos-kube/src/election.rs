@@ -102,10 +102,11 @@ impl Election {
 
     /// Takes the Lease if nobody has it.
     async fn look(&self, seen: &mut Seen) -> Result<Option<Fence>, LeaseError> {
-        if let Some(lease) = self.lease.get().await? {
-            if self.is_held_by_other(&lease) && !seen.has_ended(&lease) {
-                return Ok(None);
-            }
+        if let Some(lease) = self.lease.get().await?
+            && self.is_held_by_other(&lease)
+            && !seen.has_ended(&lease)
+        {
+            return Ok(None);
         }
         let begun = since_boot();
         let taken = self.lease.change(|lease| {

@@ -50,6 +50,7 @@ pub enum WriteError {
 // === impl ReadError ===
 
 impl ReadError {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the client has errors of many kinds, and more to come")]
     pub(crate) fn of(error: kube::Error) -> Self {
         match error {
             kube::Error::Api(status) if status.code == 410 => Self::Expired,
@@ -63,6 +64,7 @@ impl ReadError {
 // === impl WriteError ===
 
 impl WriteError {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the client has errors of many kinds, and more to come")]
     pub(crate) fn of(error: kube::Error) -> Self {
         match error {
             kube::Error::Api(status) => Self::of_status(status),

@@ -124,7 +124,10 @@ impl<K: Object> Follow<K> {
                 self.after = None;
                 None
             }
-            error => Some(self.trouble(error)),
+            error @ (ReadError::Refused(_)
+            | ReadError::Unreachable(_)
+            | ReadError::TimedOut(_)
+            | ReadError::Unreadable(_)) => Some(self.trouble(error)),
         }
     }
 

@@ -56,7 +56,7 @@ impl Object for Bare {
 
 /// The empty table.
 pub(crate) fn table() -> Table {
-    const COLUMNS: &[&str] = &["load", "writes/s", "bare updates/s", "share of bare", "goal"];
+    const COLUMNS: &[&str] = &["load", "writes/s", "bare updates/s", "share of bare", "goal", "CPU/write"];
     Table::new("Acquire and release on Kubernetes, beside bare conditional updates of the same API server:", COLUMNS)
 }
 
@@ -71,10 +71,13 @@ pub(crate) fn beside_bare_updates(bench: &mut Bench) -> anyhow::Result<()> {
     make(&objects, FEW);
     let server = Server::boskos(&config, &Keep::Kubernetes(api.kubeconfig().to_owned(), ours))?;
     for connections in CONNECTIONS {
-        let (mut of_ours, mut of_bare) = (Vec::new(), Vec::new());
+        let (mut of_ours, mut of_bare, mut cpu) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..bench.settings.rounds {
             of_bare.push(bare_rate(&objects, connections, length));
-            of_ours.push(our_rate(&server, connections, length)?);
+            let (before, begin) = (server.cpu()?, Instant::now());
+            let rate = our_rate(&server, connections, length)?;
+            cpu.push((server.cpu()? - before).as_secs_f64() / (rate * begin.elapsed().as_secs_f64()));
+            of_ours.push(rate);
         }
         let (of_ours, of_bare) = (median(of_ours), median(of_bare));
         let share = of_ours / of_bare;
@@ -84,6 +87,7 @@ pub(crate) fn beside_bare_updates(bench: &mut Bench) -> anyhow::Result<()> {
             grouped(of_bare),
             format!("{share:.2}"),
             SHARE.verdict(share),
+            format!("{:.0} µs", median(cpu) * 1e6),
         ]);
     }
     server.stop()?;

@@ -240,9 +240,9 @@ impl Shared {
         let mut troubled = false;
         loop {
             let mut news = match follow.next().await {
-                News::All(listing) => self.shelf.hear_all(&listing.items, listing.version),
-                News::Changed(object) => self.shelf.hear(&object, false).into_iter().collect(),
-                News::Gone(object) => self.shelf.hear(&object, true).into_iter().collect(),
+                News::All(listing) => self.shelf.hear_all(listing.items, listing.version),
+                News::Changed(object) => self.shelf.hear(object, false).into_iter().collect(),
+                News::Gone(object) => self.shelf.hear(object, true).into_iter().collect(),
                 News::Trouble(error) => {
                     if !std::mem::replace(&mut troubled, true) {
                         let error = boskos_runtime::text::chain(&error);

@@ -11,6 +11,7 @@ mod harness;
 mod in_process;
 mod leaders;
 #[path = "../it/ledger.rs"]
+#[allow(dead_code, reason = "shared with the tests of other stores")]
 mod ledger;
 #[path = "../it/load.rs"]
 mod load;

@@ -54,12 +54,8 @@ impl Wire {
         }
         let Some(held) = self.begin_write() else { return std::future::pending().await };
         self.changed.notify_waiters();
-        while held {
-            let changed = self.changed.notified();
-            if self.state.lock().held == 0 {
-                break;
-            }
-            changed.await;
+        if held {
+            self.until_released().await;
         }
         let answer = client.send(request).await;
         let deaf = {
@@ -73,6 +69,16 @@ impl Wire {
             return Err(kube::Error::Service("the connection broke".into()));
         }
         answer.map(|answer| answer.map(BodyExt::boxed_unsync))
+    }
+
+    async fn until_released(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.state.lock().held == 0 {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// Counts a write: whether it is held; `None` if it is lost.

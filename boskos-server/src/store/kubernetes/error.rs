@@ -39,7 +39,11 @@ impl From<ReadError> for KubernetesError {
         match error {
             ReadError::Refused(status) if status.code == 404 => Self::NoTypes,
             ReadError::Refused(status) if status.code == 403 => Self::Forbidden(status.message),
-            other => Self::Read(other),
+            other @ (ReadError::Refused(_)
+            | ReadError::Unreachable(_)
+            | ReadError::TimedOut(_)
+            | ReadError::Unreadable(_)
+            | ReadError::Expired) => Self::Read(other),
         }
     }
 }

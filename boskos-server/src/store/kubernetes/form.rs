@@ -149,7 +149,9 @@ mod tests {
                     }
                 }
             }
-            other => target.clone_from(other),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                target.clone_from(patch);
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use boskos_core::{
     ResourceName,
     ranch::plan::{Foreign, Version},
 };
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use parking_lot::Mutex;
 
 use super::{form::Form, objects::ResourceObject};
@@ -34,13 +34,11 @@ pub(super) struct Seen {
 
 /// What was heard of an object.
 #[derive(Debug)]
-struct Event {
-    uid: String,
-    version: Version,
-    /// `None`: it is gone.
-    form: Option<Form>,
-    /// Whether it is gone for good, and not only marked for it.
-    ended: bool,
+enum Event {
+    /// It is of this form.
+    Is(Box<ResourceObject>),
+    /// It is gone for good: which one it was, and since when at the latest.
+    Ended(String, Version),
 }
 
 // === impl Shelf ===
@@ -93,16 +91,12 @@ impl Shelf {
     }
 
     /// Something was heard of an object: what of it is news.
-    pub(super) fn hear(&self, object: &ResourceObject, gone: bool) -> Option<Foreign> {
-        let seen = if gone { None } else { Seen::of(object) };
-        let meta = &object.metadata;
-        let event = Event {
-            uid: meta.uid.clone(),
-            version: meta.resource_version,
-            form: seen.map(|seen| seen.form),
-            ended: gone,
+    pub(super) fn hear(&self, object: ResourceObject, gone: bool) -> Option<Foreign> {
+        let name: ResourceName = object.metadata.name.as_str().into();
+        let event = match gone {
+            true => Event::Ended(object.metadata.uid, object.metadata.resource_version),
+            false => Event::Is(Box::new(object)),
         };
-        let name: ResourceName = meta.name.as_str().into();
         let mut slots = self.0.lock();
         let slot = slots.entry(name.clone()).or_default();
         let foreign = slot.hear(&name, event);
@@ -113,17 +107,16 @@ impl Shelf {
     }
 
     /// All objects were listed at `version`: what of it is news.
-    pub(super) fn hear_all(&self, objects: &[ResourceObject], version: Version) -> Vec<Foreign> {
-        let mut news: Vec<Foreign> = objects.iter().filter_map(|object| self.hear(object, false)).collect();
-        let listed: hashbrown::HashSet<&str> = objects.iter().map(|object| object.metadata.name.as_str()).collect();
+    pub(super) fn hear_all(&self, objects: Vec<ResourceObject>, version: Version) -> Vec<Foreign> {
+        let listed: HashSet<String> = objects.iter().map(|object| object.metadata.name.clone()).collect();
+        let mut news: Vec<Foreign> = objects.into_iter().filter_map(|object| self.hear(object, false)).collect();
         let mut slots = self.0.lock();
         slots.retain(|name, slot| {
             if listed.contains(name.as_str()) {
                 return true;
             }
             let uid = slot.seen.as_ref().map(|seen| seen.uid.clone()).or_else(|| slot.ending.clone());
-            let event = Event { uid: uid.unwrap_or_default(), version, form: None, ended: true };
-            news.extend(slot.hear(name, event));
+            news.extend(slot.hear(name, Event::Ended(uid.unwrap_or_default(), version)));
             !slot.is_empty()
         });
         news
@@ -141,29 +134,54 @@ impl Slot {
         if !self.busy {
             return self.take_in(name, event);
         }
-        if self.held.as_ref().is_none_or(|held| held.version <= event.version) {
+        if self.held.as_ref().is_none_or(|held| held.version() <= event.version()) {
             self.held = Some(event);
         }
         None
     }
 
     fn take_in(&mut self, name: &ResourceName, event: Event) -> Option<Foreign> {
-        if self.ending.as_ref() == Some(&event.uid) {
+        let (uid, version) = (event.uid(), event.version());
+        if self.ending.as_deref() == Some(uid) {
             // What we deleted; nothing that is heard of it still is news.
-            if event.ended {
+            if matches!(event, Event::Ended(..)) {
                 self.ending = None;
             }
             return None;
         }
         let known = self.seen.as_ref().map(|seen| seen.version);
-        if known.is_some_and(|known| event.version <= known) || (known.is_none() && event.form.is_none()) {
+        if known.is_some_and(|known| version <= known) {
             return None;
         }
-        let Event { uid, version, form, ended } = event;
-        let now = form.as_ref().map(|form| form.resource.clone());
-        self.ending = (form.is_none() && !ended).then(|| uid.clone());
-        self.seen = form.map(|form| Seen { uid, version, form });
+        let seen = match &event {
+            Event::Is(object) => Seen::of(object),
+            Event::Ended(..) => None,
+        };
+        if known.is_none() && seen.is_none() {
+            return None;
+        }
+        self.ending = (seen.is_none() && matches!(event, Event::Is(_))).then(|| uid.to_owned());
+        let now = seen.as_ref().map(|seen| seen.form.resource.clone());
+        self.seen = seen;
         Some(Foreign { name: name.clone(), now, version })
+    }
+}
+
+// === impl Event ===
+
+impl Event {
+    fn uid(&self) -> &str {
+        match self {
+            Self::Is(object) => &object.metadata.uid,
+            Self::Ended(uid, _) => uid,
+        }
+    }
+
+    fn version(&self) -> Version {
+        match self {
+            Self::Is(object) => object.metadata.resource_version,
+            Self::Ended(_, version) => *version,
+        }
     }
 }
 
@@ -202,12 +220,12 @@ mod tests {
         let shelf = Shelf::default();
         let name = "r".into();
         shelf.begin(&name);
-        assert_eq!(state(shelf.hear(&object("u", 5, "free"), false)), None, "held while the write is under way");
+        assert_eq!(state(shelf.hear(object("u", 5, "free"), false)), None, "held while the write is under way");
         shelf.put(&name, Seen::of(&object("u", 5, "free")).unwrap());
         assert_eq!(state(shelf.end(&name)), None);
-        assert_eq!(state(shelf.hear(&object("u", 5, "free"), false)), None);
-        assert_eq!(state(shelf.hear(&object("u", 10, "busy"), false)), Some("busy".to_owned()), "10 is more than 5");
-        assert_eq!(state(shelf.hear(&object("u", 9, "free"), false)), None);
+        assert_eq!(state(shelf.hear(object("u", 5, "free"), false)), None);
+        assert_eq!(state(shelf.hear(object("u", 10, "busy"), false)), Some("busy".to_owned()), "10 is more than 5");
+        assert_eq!(state(shelf.hear(object("u", 9, "free"), false)), None);
     }
 
     #[test]
@@ -215,7 +233,7 @@ mod tests {
         let shelf = Shelf::default();
         let name = "r".into();
         shelf.begin(&name);
-        assert_eq!(state(shelf.hear(&object("u", 6, "busy"), false)), None);
+        assert_eq!(state(shelf.hear(object("u", 6, "busy"), false)), None);
         shelf.put(&name, Seen::of(&object("u", 5, "free")).unwrap());
         assert_eq!(state(shelf.end(&name)), Some("busy".to_owned()));
     }
@@ -228,18 +246,18 @@ mod tests {
         shelf.begin(&name);
         shelf.take(&name);
         assert_eq!(state(shelf.end(&name)), None);
-        assert_eq!(state(shelf.hear(&object("u", 5, "free"), false)), None, "late");
-        assert_eq!(state(shelf.hear(&object("u", 6, "free"), true)), None);
-        assert_eq!(state(shelf.hear(&object("v", 7, "free"), false)), Some("free".to_owned()));
+        assert_eq!(state(shelf.hear(object("u", 5, "free"), false)), None, "late");
+        assert_eq!(state(shelf.hear(object("u", 6, "free"), true)), None);
+        assert_eq!(state(shelf.hear(object("v", 7, "free"), false)), Some("free".to_owned()));
     }
 
     #[test]
     fn what_a_list_lacks_is_gone() {
         let shelf = Shelf::default();
         shelf.fill(&[object("u", 5, "free")]);
-        let news = shelf.hear_all(&[], 8);
+        let news = shelf.hear_all(Vec::new(), 8);
         assert_eq!(news, [Foreign { name: "r".into(), now: None, version: 8 }]);
-        assert_eq!(shelf.hear_all(&[], 9), []);
+        assert_eq!(shelf.hear_all(Vec::new(), 9), []);
     }
 
     #[test]
@@ -248,7 +266,7 @@ mod tests {
         shelf.fill(&[object("u", 5, "free")]);
         let mut ending = object("u", 6, "free");
         ending.metadata.deletion_timestamp = Some("2026-01-01T00:00:00Z".to_owned());
-        assert_eq!(state(shelf.hear(&ending, false)), Some("gone".to_owned()));
-        assert_eq!(state(shelf.hear(&object("u", 7, "free"), true)), None);
+        assert_eq!(state(shelf.hear(ending, false)), Some("gone".to_owned()));
+        assert_eq!(state(shelf.hear(object("u", 7, "free"), true)), None);
     }
 }

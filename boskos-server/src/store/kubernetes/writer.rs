@@ -253,7 +253,7 @@ impl Writer {
                 // On its way out is what a deletion that waits for finalizers makes of it.
                 Ok(match found {
                     Landed::Foreign(Foreign { now: None, .. }) => Landed::Written(0),
-                    other => other,
+                    changed @ (Landed::Written(_) | Landed::Foreign(_)) => changed,
                 })
             }
             Err(other) => Err(other),
