@@ -74,6 +74,6 @@ service: ## apply the services
 update-config: ## check CONFIG, show what changes, replace the ConfigMap
 	$(CHECK_CONFIG) $(CONFIG)
 	$(KUBECTL) -n $(NAMESPACE) create configmap boskos-resources --from-file=boskos-resources.yaml=$(CONFIG) \
-		--dry-run=client -o yaml >$(TARGET)/boskos-resources.yaml
+		--dry-run=client -o yaml | $(KUBECTL) label --local -f - app=boskos -o yaml >$(TARGET)/boskos-resources.yaml
 	$(KUBECTL) -n $(NAMESPACE) diff -f $(TARGET)/boskos-resources.yaml; test $$? -le 1
 	$(KUBECTL) -n $(NAMESPACE) replace -f $(TARGET)/boskos-resources.yaml || $(KUBECTL) -n $(NAMESPACE) create -f $(TARGET)/boskos-resources.yaml

@@ -100,7 +100,7 @@ fn make_targets_do_what_they_say() {
     assert!(text().as_str().unwrap().contains("example-project"), "a bad config replaces nothing");
     std::fs::write(&config, "resources:\n- {type: t, state: free, names: [lower]}\n").unwrap();
     let shown = must_make("update-config", &namespace, &update);
-    assert!(shown.contains("lower") && shown.contains("-    - example-project-01"), "{shown}");
+    assert!(shown.contains("lower") && shown.contains("\n-      - example-project-01\n"), "{shown}");
     assert!(text().as_str().unwrap().contains("lower"));
 }
 
