@@ -10,7 +10,7 @@
 //! - Others may change the objects at any time; what they make of them is taken in.
 //!
 //! A plan of one object is one conditional write. One of several is noted on the Lease first, and
-//! struck out after the last write: see [`intent`].
+//! struck out after the last write: see `intent`.
 
 mod attempt;
 mod error;
