@@ -5,11 +5,16 @@ CONFIG ?= deploy/configs/openshift-ci.yaml
 DATA_DIR ?= boskos-data
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 MUTANTS_JOBS ?= 2
+NAMESPACE ?= boskos
+OVERLAY ?= deploy/overlays/example
+KUBECTL ?= kubectl
+CHECK_CONFIG ?= $(CARGO) run --quiet --release -p boskos-server -- check-config --config
 
-.PHONY: help build run test bench durable-check mutants lint deny
+.PHONY: help build run test bench durable-check mutants lint deny kube-tools \
+	deployment server-deployment service update-config
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 build: ## build every binary, optimized
 	$(CARGO) build --release --workspace
@@ -18,13 +23,17 @@ run: ## serve CONFIG on http://127.0.0.1:8080 from DATA_DIR, until Ctrl-C
 	$(CARGO) build --release -p boskos-server
 	exec $(TARGET)/release/boskos-server --listen-address 127.0.0.1 --config $(CONFIG) --data-dir $(DATA_DIR)
 
-test: ## all tests
+test: kube-tools ## all tests
 	$(CARGO) build --workspace --all-targets
 	$(CARGO) test --workspace
 
 bench: ## measure against a bare hyper server; prints a table
 	$(CARGO) build --release -p boskos-server --example bare
 	$(CARGO) bench -p boskos-server --bench requests
+
+# The API server that tests and the bench run against, unless KUBEBUILDER_ASSETS names another.
+kube-tools:
+	@test -n "$$KUBEBUILDER_ASSETS" || deploy/kube-apiserver/build $(TARGET)/kube
 
 durable-check: ## under strace: every 200 to a mutation has its sync before it
 	$(CARGO) build --release -p boskos-server
@@ -40,3 +49,31 @@ lint: ## formatting, clippy and docs, warnings are errors
 
 deny: ## licences, sources and banned crates
 	$(CARGO) deny check bans licenses sources
+
+# Kustomize's word for "as there, in another namespace" is a folder of one file.
+define in_namespace
+mkdir -p $(TARGET)/deploy/$(NAMESPACE)
+printf 'namespace: %s\nresources:\n- %s\n' '$(NAMESPACE)' "$$(realpath --relative-to=$(TARGET)/deploy/$(NAMESPACE) $(OVERLAY))" \
+	>$(TARGET)/deploy/$(NAMESPACE)/kustomization.yaml
+$(KUBECTL) create namespace $(NAMESPACE) --dry-run=client -o yaml | $(KUBECTL) apply -f -
+$(KUBECTL) kustomize $(TARGET)/deploy/$(NAMESPACE) >$(TARGET)/deploy/$(NAMESPACE).yaml
+endef
+
+deployment: ## apply everything in OVERLAY to NAMESPACE
+	$(in_namespace)
+	$(KUBECTL) apply -f $(TARGET)/deploy/$(NAMESPACE).yaml
+
+server-deployment: ## apply types, rights and the server alone
+	$(in_namespace)
+	$(KUBECTL) apply -f deploy/base/crd.yaml
+	$(KUBECTL) -n $(NAMESPACE) apply -f $(TARGET)/deploy/$(NAMESPACE).yaml --selector 'app=boskos'
+
+service: ## apply the services
+	$(KUBECTL) -n $(NAMESPACE) apply -f deploy/base/service.yaml
+
+update-config: ## check CONFIG, show what changes, replace the ConfigMap
+	$(CHECK_CONFIG) $(CONFIG)
+	$(KUBECTL) -n $(NAMESPACE) create configmap boskos-resources --from-file=boskos-resources.yaml=$(CONFIG) \
+		--dry-run=client -o yaml | $(KUBECTL) label --local -f - app=boskos -o yaml >$(TARGET)/boskos-resources.yaml
+	$(KUBECTL) -n $(NAMESPACE) diff -f $(TARGET)/boskos-resources.yaml; test $$? -le 1
+	$(KUBECTL) -n $(NAMESPACE) replace -f $(TARGET)/boskos-resources.yaml || $(KUBECTL) -n $(NAMESPACE) create -f $(TARGET)/boskos-resources.yaml

@@ -55,7 +55,13 @@ impl WallTime {
     /// This time cut to whole seconds, as Kubernetes objects keep it.
     #[must_use]
     pub const fn whole_seconds(self) -> Self {
-        Self(self.0 - self.0.rem_euclid(1_000_000_000))
+        const SECOND: i64 = 1_000_000_000;
+        let beyond = self.0.rem_euclid(SECOND);
+        match self.0.checked_sub(beyond) {
+            Some(whole) => Self(whole),
+            // The first second of the span is not whole.
+            None => Self(self.0 + (SECOND - beyond)),
+        }
     }
 
     /// Reads RFC 3339 text. Times beyond the span are taken as its end.

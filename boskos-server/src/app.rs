@@ -23,7 +23,7 @@ pub struct App {
     /// Keeper of the ranch.
     pub steward: Arc<Steward>,
     /// What is counted.
-    pub instruments: Instruments,
+    pub instruments: Arc<Instruments>,
     /// The longest that a call is parked for.
     pub max_wait: Duration,
     /// What `/api/v1/info` tells.
@@ -55,9 +55,14 @@ impl App {
     }
 }
 
+/// Whether the body of this request means anything.
+pub(crate) fn reads_body(head: &Parts) -> bool {
+    head.method == Method::POST && matches!(Route::of(head.uri.path()), Route::Update | Route::Api)
+}
+
 impl Service for App {
     fn reads_body(&self, head: &Parts) -> bool {
-        head.method == Method::POST && matches!(Route::of(head.uri.path()), Route::Update | Route::Api)
+        reads_body(head)
     }
 
     async fn call(&self, head: &Parts, body: RequestBody) -> Reply {

@@ -28,6 +28,13 @@ pub enum Verb {
         #[arg(long, value_name = "DIR")]
         data_dir: PathBuf,
     },
+    /// Read a config and say everything that is wrong with it
+    #[command(name = "check-config")]
+    CheckConfig {
+        /// The config
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// Copy a store to a file; works beside a running server
     Backup {
         /// The folder of the store
@@ -63,7 +70,7 @@ pub struct Serve {
     /// Logging.
     #[command(flatten)]
     pub log: LogFlags,
-    /// Where resources are kept [default: sqlite]
+    /// Where resources are kept [default: kubernetes inside a cluster or with --kubeconfig, else sqlite]
     #[arg(long, value_enum)]
     pub storage: Option<Storage>,
     /// Keep resources in memory only: the same as --storage=memory
@@ -114,6 +121,9 @@ pub struct Serve {
     /// Kubernetes storage: the label that the leader puts on its pod
     #[arg(long, value_name = "KEY", default_value = "boskos-leader")]
     pub leader_label_key: String,
+    /// Put the types of the objects into the cluster, with an administrator's kubeconfig, and exit
+    #[arg(long)]
+    pub install_crds: bool,
     /// Flags of the past.
     #[command(flatten)]
     pub ignored: IgnoredFlags,
@@ -126,20 +136,16 @@ pub enum Storage {
     Sqlite,
     /// In memory, until the process ends
     Memory,
+    /// In the objects of a Kubernetes namespace
+    Kubernetes,
 }
 
 /// Why the flags do not go together.
 #[derive(Debug, thiserror::Error)]
 pub enum ArgsError {
-    /// Kubernetes storage is asked for, which this version does not have.
-    #[error(
-        "--kubeconfig asks for Kubernetes storage, which this version does not have: \
-         keep resources on disk with --data-dir DIR, or in memory with --in_memory"
-    )]
-    NoKubernetes,
     /// Two flags name different stores.
-    #[error("--in_memory and --storage=sqlite contradict each other: leave one out")]
-    TwoStores,
+    #[error("--in_memory and --storage={0} contradict each other: leave one out")]
+    TwoStores(&'static str),
     /// A duration that must be positive is not.
     #[error("--{flag} must be more than zero, not {value}")]
     NotPositive {
@@ -151,17 +157,20 @@ pub enum ArgsError {
 }
 
 impl Serve {
-    /// Where to keep resources: what is said outright wins over what other flags hint at.
+    /// Where to keep resources: what is said outright wins over what other flags, and whether this
+    /// is a pod, hint at.
     ///
     /// # Errors
     ///
-    /// If the flags contradict each other or hint at a store that is not there.
-    pub fn store(&self) -> Result<Storage, ArgsError> {
+    /// If the flags contradict each other.
+    pub fn store(&self, in_cluster: bool) -> Result<Storage, ArgsError> {
         match (self.storage, self.in_memory) {
-            (Some(Storage::Sqlite), true) => Err(ArgsError::TwoStores),
+            (Some(Storage::Sqlite), true) => Err(ArgsError::TwoStores("sqlite")),
+            (Some(Storage::Kubernetes), true) => Err(ArgsError::TwoStores("kubernetes")),
             (_, true) => Ok(Storage::Memory),
             (Some(storage), false) => Ok(storage),
-            (None, false) if self.kubeconfig.is_some() && self.data_dir.is_none() => Err(ArgsError::NoKubernetes),
+            (None, false) if self.data_dir.is_some() => Ok(Storage::Sqlite),
+            (None, false) if self.kubeconfig.is_some() || in_cluster => Ok(Storage::Kubernetes),
             (None, false) => Ok(Storage::Sqlite),
         }
     }

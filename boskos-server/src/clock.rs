@@ -19,6 +19,7 @@ pub struct Clock {
     // One lock for both: a look that comes between the end of a stop and its account would see all
     // of the stop as time that passed.
     looks: Mutex<Looks>,
+    whole_seconds: bool,
 }
 
 #[derive(Debug, Default)]
@@ -33,13 +34,21 @@ impl Clock {
     /// A clock that starts now.
     #[must_use]
     pub fn start() -> Self {
-        Self { start: Instant::now(), looks: Mutex::default() }
+        Self { start: Instant::now(), looks: Mutex::default(), whole_seconds: false }
+    }
+
+    /// A clock that starts now and whose wall time is in whole seconds, for stores that keep no
+    /// finer times.
+    #[must_use]
+    pub fn of_whole_seconds() -> Self {
+        Self { whole_seconds: true, ..Self::start() }
     }
 
     /// The time on both clocks.
     pub fn now(&self) -> Now {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let wall = WallTime::from_nanos(i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX));
+        let wall = if self.whole_seconds { wall.whole_seconds() } else { wall };
         Now { wall, mono: MonoTime::new(self.looks.lock().at(self.start.elapsed())) }
     }
 

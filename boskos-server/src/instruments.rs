@@ -153,25 +153,28 @@ impl fmt::Debug for Instruments {
 
 /// Reads gauges off the ranch whenever they are asked for.
 pub struct RanchGauges {
-    steward: Arc<Steward>,
+    steward: Box<dyn Fn() -> Option<Arc<Steward>> + Send + Sync>,
     resources: IntGaugeVec,
     waiting: IntGaugeVec,
 }
 
 impl RanchGauges {
-    /// Registers the gauges of `steward`'s ranch.
+    /// Registers the gauges of the ranch that `steward` keeps at the time, if there is one.
     ///
     /// # Errors
     ///
     /// If something of the same name is registered already.
-    pub fn register(registry: &Registry, steward: Arc<Steward>) -> Result<(), prometheus::Error> {
+    pub fn register(
+        registry: &Registry,
+        steward: impl Fn() -> Option<Arc<Steward>> + Send + Sync + 'static,
+    ) -> Result<(), prometheus::Error> {
         let resources =
             IntGaugeVec::new(Opts::new("boskos_resources", "Resources by type and state."), &["type", "state"])?;
         let waiting = IntGaugeVec::new(
             Opts::new("boskos_queue", "Queue places, and calls parked at them until they are granted."),
             &["kind"],
         )?;
-        registry.register(Box::new(Self { steward, resources, waiting }))
+        registry.register(Box::new(Self { steward: Box::new(steward), resources, waiting }))
     }
 }
 
@@ -181,9 +184,9 @@ impl Collector for RanchGauges {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let (types, pools, places, parked) = self
-            .steward
-            .read(|ranch, _| (ranch.types(), ranch.pools().collect::<Vec<_>>(), ranch.places(), ranch.parked()));
+        let Some(steward) = (self.steward)() else { return Vec::new() };
+        let (types, pools, places, parked) =
+            steward.read(|ranch, _| (ranch.types(), ranch.pools().collect::<Vec<_>>(), ranch.places(), ranch.parked()));
         let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
         for r#type in &types {
             counts.extend(state::KNOWN.iter().map(|state| ((r#type.as_str(), *state), 0)));

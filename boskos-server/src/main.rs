@@ -7,7 +7,9 @@ use boskos_core::ranch::Limits as RanchLimits;
 use boskos_runtime::{exit, flags, listen, log, signal, stdout};
 use boskos_server::{
     args::{Args, Serve, Storage, Verb},
+    cluster, config_file,
     http::Limits as HttpLimits,
+    replica,
     server::{self, Options, Ports},
     store::{
         MemoryStore, SqliteStore, Store,
@@ -34,8 +36,14 @@ fn main() -> ExitCode {
 async fn serve(flags: Serve) -> anyhow::Result<ExitCode> {
     log::init("boskos-server", flags.log.log_level)?;
     flags.check()?;
-    let storage = flags.store()?;
-    if flags.enable_leader_election {
+    if flags.install_crds {
+        for line in cluster::install_crds(&flags).await? {
+            stdout::print_line(&line)?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let storage = flags.store(boskos_kube::is_in_cluster())?;
+    if flags.enable_leader_election && storage != Storage::Kubernetes {
         tracing::warn!(
             "--enable-leader-election has no effect: this store has one server only, and a lock against a second"
         );
@@ -51,13 +59,6 @@ async fn serve(flags: Serve) -> anyhow::Result<ExitCode> {
     };
     let data_dir =
         (storage == Storage::Sqlite).then(|| flags.data_dir.clone().unwrap_or_else(|| DEFAULT_DATA_DIR.into()));
-    let store: Arc<dyn Store> = match &data_dir {
-        Some(dir) => open_sqlite(dir, &flags)?,
-        None => {
-            tracing::warn!("resources are kept in memory only: they are gone when the server ends");
-            Arc::new(MemoryStore::default())
-        }
-    };
     let options = Options {
         config: flags.config.clone(),
         update_period: flags.dynamic_resource_update_period.to_std_or_zero(),
@@ -70,6 +71,14 @@ async fn serve(flags: Serve) -> anyhow::Result<ExitCode> {
         http,
         data_dir,
     };
+    let store: Arc<dyn Store> = match storage {
+        Storage::Sqlite => open_sqlite(options.data_dir.as_deref().expect("set above"), &flags)?,
+        Storage::Memory => {
+            tracing::warn!("resources are kept in memory only: they are gone when the server ends");
+            Arc::new(MemoryStore::default())
+        }
+        Storage::Kubernetes => return serve_replica(&flags, options, ports, &shutdown, hangups).await,
+    };
     let running = tokio::select! {
         started = server::start(options, store, ports) => started?,
         _ = shutdown.triggered() => return Ok(ExitCode::SUCCESS),
@@ -81,6 +90,28 @@ async fn serve(flags: Serve) -> anyhow::Result<ExitCode> {
         }
     }
     running.stop().await.context("the store was not closed in order")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve_replica(
+    flags: &Serve,
+    options: Options,
+    ports: Ports,
+    shutdown: &signal::Shutdown,
+    mut hangups: signal::Hangups,
+) -> anyhow::Result<ExitCode> {
+    let shared = cluster::shared(flags).await?;
+    let replica = tokio::select! {
+        started = replica::start(options, shared, ports) => started?,
+        _ = shutdown.triggered() => return Ok(ExitCode::SUCCESS),
+    };
+    loop {
+        tokio::select! {
+            _ = shutdown.triggered() => break,
+            () = hangups.next() => replica.reread_config(),
+        }
+    }
+    replica.stop().await;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -135,6 +166,9 @@ fn work_on_store(verb: &Verb) -> anyhow::Result<()> {
                 "the store in {} is damaged: move it away and `boskos-server restore` a backup",
                 data_dir.display()
             );
+        }
+        Verb::CheckConfig { config } => {
+            config_file::parse(config, &config_file::read(config)?)?;
         }
         Verb::Backup { data_dir, to } => {
             sqlite::backup(data_dir, to)?;

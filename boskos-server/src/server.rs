@@ -42,7 +42,7 @@ use crate::{
 };
 
 /// How long requests in flight may take to finish once the server stops.
-const DRAIN: Duration = Duration::from_secs(20);
+pub(crate) const DRAIN: Duration = Duration::from_secs(20);
 
 /// How a server is to be.
 #[derive(Clone, Debug)]
@@ -125,7 +125,7 @@ pub async fn start(options: Options, store: Arc<dyn Store>, ports: Ports) -> Res
     background.spawn(health::serve(ports.health, readiness.clone(), std::future::pending()));
 
     let watch = Watch::begin(options.config.clone());
-    let (steward, config) = load(&options, store.clone()).await?;
+    let (steward, config) = load(&options, store.clone(), Clock::start()).await?;
     store.start(Arc::new(steward.clone()));
     let mut carrier = JoinSet::new();
     carrier.spawn(steward.clone().carry());
@@ -134,8 +134,9 @@ pub async fn start(options: Options, store: Arc<dyn Store>, ports: Ports) -> Res
     log_applied(&options.config, &found);
 
     let registry = boskos_runtime::metrics::registry()?;
-    let instruments = Instruments::register(&registry)?;
-    RanchGauges::register(&registry, steward.clone())?;
+    let instruments = Arc::new(Instruments::register(&registry)?);
+    let gauged = steward.clone();
+    RanchGauges::register(&registry, move || Some(gauged.clone()))?;
     background.spawn(boskos_runtime::metrics::serve(ports.metrics, registry, std::future::pending()));
 
     let (reread, again) = mpsc::channel(1);
@@ -198,10 +199,13 @@ impl Running {
 }
 
 /// Reads config and store side by side.
-async fn load(options: &Options, store: Arc<dyn Store>) -> Result<(Arc<Steward>, Config), StartError> {
+pub(crate) async fn load(
+    options: &Options,
+    store: Arc<dyn Store>,
+    clock: Clock,
+) -> Result<(Arc<Steward>, Config), StartError> {
     let path = options.config.clone();
     let config = tokio::task::spawn_blocking(move || read_config(&path));
-    let clock = Clock::start();
     let names = Box::new(|| ResourceName::from(uuid::Uuid::new_v4().to_string()));
     let mut sink = Sink(Loader::new(options.ranch.clone(), names, clock.now()));
     let filling = store.clone();
@@ -229,7 +233,7 @@ fn joined<T>(result: Result<T, tokio::task::JoinError>) -> T {
     result.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))
 }
 
-fn info(options: &Options, store: &dyn Store) -> Info {
+pub(crate) fn info(options: &Options, store: &dyn Store) -> Info {
     Info {
         version: boskos_runtime::version::VERSION.to_owned(),
         commit: boskos_runtime::version::COMMIT.to_owned(),

@@ -1,15 +1,16 @@
 //! Where the ranch is kept.
 
+pub mod kubernetes;
 pub mod memory;
 pub mod sqlite;
 
-pub use self::{memory::MemoryStore, sqlite::SqliteStore};
+pub use self::{kubernetes::KubernetesStore, memory::MemoryStore, sqlite::SqliteStore};
 
 use std::sync::Arc;
 
 use boskos_core::{
     Owner, ResourceType, State, WallTime,
-    ranch::plan::{LifecycleRecord, Outcome, PlaceNumber, PlaceRecord, Plan, PlanId, Sequence, Stored},
+    ranch::plan::{Foreign, LifecycleRecord, Outcome, PlaceNumber, PlaceRecord, Plan, PlanId, Sequence, Stored},
 };
 
 /// A place to keep what the ranch decides.
@@ -68,6 +69,10 @@ pub trait Outcomes: Send + Sync + 'static {
     /// What became of a batch of plans, in the order of their commits. The vector is left empty.
     fn settle(&self, batch: &mut Vec<(PlanId, Outcome)>);
 
+    /// Others have changed these objects. Never older than what was reported of them before. The
+    /// vector is left empty.
+    fn observed(&self, news: &mut Vec<Foreign>);
+
     /// The store cannot write from now on.
     fn halted(&self, why: &StoreError);
 
@@ -116,4 +121,7 @@ pub enum StoreError {
     /// The embedded store says so.
     #[error(transparent)]
     Sqlite(#[from] sqlite::SqliteError),
+    /// Kubernetes storage says so.
+    #[error(transparent)]
+    Kubernetes(#[from] kubernetes::KubernetesError),
 }

@@ -8,6 +8,7 @@ mod compare;
 mod config;
 mod crowd;
 mod http;
+mod kube;
 mod machine;
 mod numbers;
 mod parts;
@@ -16,6 +17,16 @@ mod server;
 mod settings;
 mod waiters;
 mod wrk;
+
+#[path = "../../tests/kube/api_server.rs"]
+#[allow(clippy::unwrap_used, dead_code, reason = "shared with the tests")]
+mod api_server;
+#[path = "../../tests/kube/guarded.rs"]
+#[allow(clippy::unwrap_used, dead_code, reason = "shared with the tests")]
+mod guarded;
+#[path = "../../tests/kube/tools.rs"]
+#[allow(clippy::unwrap_used, dead_code, reason = "shared with the tests")]
+mod tools;
 
 use std::{env, fs, io, path::Path, process::ExitCode, time::Instant};
 

@@ -42,12 +42,13 @@ type Part = fn(&mut Bench) -> anyhow::Result<()>;
 /// A run, as far as it got.
 #[derive(Debug)]
 pub(crate) struct Bench {
-    settings: Settings,
-    folder: PathBuf,
+    pub(crate) settings: Settings,
+    pub(crate) folder: PathBuf,
     disk: Disk,
     load: Table,
     crowd: Table,
-    rest: Table,
+    pub(crate) rest: Table,
+    pub(crate) kube: Table,
     /// What share of the machine other programs took during each part.
     disturbed: Vec<(&'static str, f64)>,
 }
@@ -81,18 +82,20 @@ impl Bench {
             load: Table::new("Acquire and release in turn, beside a bare hyper server:", LOAD),
             crowd: Table::new("The same with many resources, beside a server with few:", CROWD),
             rest: Table::new("And besides:", &["measure", "result", "goal"]),
+            kube: crate::kube::table(),
             disturbed: Vec::new(),
         }
     }
 
     /// Measures all that is asked for.
     pub(crate) fn run(&mut self) -> anyhow::Result<()> {
-        let parts: [(&'static str, Part); 5] = [
+        let parts: [(&'static str, Part); 6] = [
             ("memory", |bench| bench.beside_bare(Store::Memory)),
             ("durable", |bench| bench.beside_bare(Store::Durable)),
             ("waiters", Self::beside_waiters),
             ("crowd", Self::many_beside_few),
             ("calm", Self::calm),
+            ("kube", crate::kube::beside_bare_updates),
         ];
         for (name, part) in parts {
             if self.settings.part(name) {
@@ -364,7 +367,7 @@ impl fmt::Display for Bench {
         if self.settings.quick {
             writeln!(f, "**A quick try: too short and too small to be quoted.**")?;
         }
-        write!(f, "{}{}{}", self.load, self.crowd, self.rest)
+        write!(f, "{}{}{}{}", self.load, self.crowd, self.kube, self.rest)
     }
 }
 

@@ -30,6 +30,8 @@ const MAX_WAIT: &str = "2h";
 pub(crate) enum Keep {
     InMemory,
     Durable(PathBuf),
+    /// In a namespace of the API server of this kubeconfig.
+    Kubernetes(PathBuf, String),
 }
 
 /// A server that runs. It is killed when dropped.
@@ -71,6 +73,9 @@ impl Server {
         match keep {
             Keep::InMemory => command.arg("--in_memory"),
             Keep::Durable(folder) => command.arg("--data-dir").arg(folder),
+            Keep::Kubernetes(kubeconfig, namespace) => {
+                command.arg("--kubeconfig").arg(kubeconfig).arg("--namespace").arg(namespace)
+            }
         };
         let (child, lines, begin) = spawn(&mut command)?;
         let mut server = Self::new(child, lines);

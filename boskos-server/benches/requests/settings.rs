@@ -24,7 +24,7 @@ pub(crate) struct Settings {
 }
 
 /// The parts that `BENCH_ONLY` may name.
-const PARTS: [&str; 5] = ["memory", "durable", "waiters", "crowd", "calm"];
+const PARTS: [&str; 6] = ["memory", "durable", "waiters", "crowd", "calm", "kube"];
 
 impl Settings {
     /// Reads `BENCH_QUICK`, `BENCH_SECONDS`, `BENCH_ROUNDS` and `BENCH_ONLY`.

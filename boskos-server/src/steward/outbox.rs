@@ -2,7 +2,7 @@
 
 use std::{mem, sync::Arc};
 
-use boskos_core::ranch::plan::{Outcome, PlanId};
+use boskos_core::ranch::plan::{Foreign, Outcome, PlanId};
 use boskos_runtime::text;
 use parking_lot::Mutex;
 use tokio::{sync::Notify, task::yield_now};
@@ -18,6 +18,8 @@ const SETTLED_AT_ONCE: usize = 256;
 enum Report {
     /// What became of a batch of plans.
     Settled(Vec<(PlanId, Outcome)>),
+    /// What others made of objects.
+    Observed(Vec<Foreign>),
     /// Nothing can be written, and why.
     Halted(String),
     /// Plans are written again.
@@ -61,6 +63,7 @@ impl Steward {
             for report in reports.drain(..) {
                 match report {
                     Report::Settled(batch) => self.settle(batch).await,
+                    Report::Observed(news) => self.observe(news).await,
                     Report::Halted(why) => self.halt(&why),
                     Report::Resumed => self.resume(),
                 }
@@ -74,6 +77,16 @@ impl Steward {
             let bite = batch.len().min(SETTLED_AT_ONCE);
             self.change(|ranch, now| ranch.settle(batch.drain(..bite), now));
             if !batch.is_empty() {
+                yield_now().await;
+            }
+        }
+    }
+
+    async fn observe(self: &Arc<Self>, mut news: Vec<Foreign>) {
+        while !news.is_empty() {
+            let bite = news.len().min(SETTLED_AT_ONCE);
+            self.change(|ranch, now| news.drain(..bite).for_each(|foreign| ranch.observe(foreign, now)));
+            if !news.is_empty() {
                 yield_now().await;
             }
         }
@@ -101,6 +114,10 @@ impl Steward {
 impl Outcomes for Arc<Steward> {
     fn settle(&self, batch: &mut Vec<(PlanId, Outcome)>) {
         self.outbox.push(Report::Settled(mem::take(batch)));
+    }
+
+    fn observed(&self, news: &mut Vec<Foreign>) {
+        self.outbox.push(Report::Observed(mem::take(news)));
     }
 
     fn halted(&self, why: &StoreError) {

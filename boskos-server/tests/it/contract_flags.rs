@@ -178,7 +178,7 @@ fn bad_config_ends_the_process_with_every_reason() {
 fn flags_that_contradict_each_other_or_ask_for_what_is_not_there_are_fatal() {
     let with = |more: &[&str]| fatal(&[&QUIET[..4], more].concat(), CONFIG);
     assert!(with(&["--in_memory", "--storage=sqlite"]).contains("contradict"));
-    assert!(with(&["--kubeconfig=/nowhere"]).contains("--data-dir"));
+    assert!(with(&["--kubeconfig=/nowhere"]).contains("cannot use the kubeconfig /nowhere"));
     assert!(with(&["--in_memory", "--request-ttl=0s"]).contains("--request-ttl"));
 }
 

@@ -216,6 +216,10 @@ impl Outcomes for Masked {
         }
     }
 
+    fn observed(&self, news: &mut Vec<Foreign>) {
+        self.outcomes.observed(news);
+    }
+
     fn halted(&self, why: &StoreError) {
         self.outcomes.halted(why);
     }

@@ -32,6 +32,7 @@ mod load;
 mod log_reader;
 mod mount;
 mod stopped;
+mod store_claims;
 mod store_contract;
 mod store_copies;
 mod store_damage;

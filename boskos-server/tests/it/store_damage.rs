@@ -43,7 +43,7 @@ fn refusal(dir: &Path) -> SqliteError {
         opened.store.load(&mut Contents::default())?;
         Ok(opened)
     });
-    let StoreError::Sqlite(error) = refused.map(drop).expect_err("the store is damaged");
+    let StoreError::Sqlite(error) = refused.map(drop).expect_err("the store is damaged") else { unreachable!() };
     assert_eq!(fs::read(&file).unwrap(), before, "the file was changed");
     let text = error.to_string();
     assert!(text.contains(file.to_str().unwrap()) && !text.contains('\n'), "{text}");
@@ -250,7 +250,7 @@ fn damaged_history_row_is_not_shown() {
     let opened = SqliteStore::open(options(dir.path())).unwrap();
     let tool = rusqlite::Connection::open(&file).unwrap();
     tool.execute("UPDATE history SET name = 'other' WHERE id = 7", []).unwrap();
-    let StoreError::Sqlite(error) = opened.store.history(7, 10).unwrap_err();
+    let StoreError::Sqlite(error) = opened.store.history(7, 10).unwrap_err() else { unreachable!() };
     assert!(matches!(&error, SqliteError::DamagedRow { table: "history", key, .. } if key == "7"), "{error}");
     assert_eq!(opened.store.history(8, 10).unwrap().len(), 1);
 }

@@ -11,8 +11,8 @@ use std::{
 use boskos_core::{
     Lifecycle, Owner, Resource, ResourceType, State, UserData, WallTime,
     ranch::plan::{
-        Delete, LifecycleRecord, Outcome, PlaceNumber, PlaceRecord, Plan, PlanId, Put, Record, ResourceKey, Sequence,
-        Stored, Transition, Write,
+        Delete, Foreign, LifecycleRecord, Outcome, PlaceNumber, PlaceRecord, Plan, PlanId, Put, Record, ResourceKey,
+        Sequence, Stored, Transition, Write,
     },
 };
 use boskos_server::store::{
@@ -125,7 +125,7 @@ impl LoadSink for Contents {
     fn expect_resources(&mut self, _count: usize) {}
 
     fn resource(&mut self, stored: Stored) {
-        let key = stored.key.expect("this store has keys").get();
+        let key = stored.key.map_or_else(|| u32::try_from(self.resources.len()).unwrap(), ResourceKey::get);
         assert_eq!(self.resources.insert(key, stored.record), None, "key {key} came twice");
     }
 
@@ -177,12 +177,18 @@ pub(crate) enum Event {
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     events: Mutex<Vec<Event>>,
+    news: Mutex<Vec<Foreign>>,
     more: Condvar,
 }
 
 impl Outcomes for Log {
     fn settle(&self, batch: &mut Vec<(PlanId, Outcome)>) {
         self.add(batch.drain(..).map(|(id, outcome)| Event::Settled(id, fate(&outcome))));
+    }
+
+    fn observed(&self, news: &mut Vec<Foreign>) {
+        self.news.lock().append(news);
+        self.more.notify_all();
     }
 
     fn halted(&self, why: &StoreError) {

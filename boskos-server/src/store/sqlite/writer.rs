@@ -96,7 +96,7 @@ impl Writer {
     fn halt(&self, why: SqliteError, failed: Vec<Plan>, outcome: &Outcome, outcomes: &dyn Outcomes) -> End {
         let why = StoreError::from(why);
         outcomes.halted(&why);
-        let StoreError::Sqlite(why) = why;
+        let StoreError::Sqlite(why) = why else { unreachable!("made of it just above") };
         let mut batch: Vec<_> = failed.iter().map(|plan| (plan.id, outcome.clone())).collect();
         report(&mut self.queue.halt(), &Outcome::NotWritten, &mut batch);
         outcomes.settle(&mut batch);

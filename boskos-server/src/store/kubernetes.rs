@@ -1,0 +1,303 @@
+//! The store in a namespace of Kubernetes: each resource is a custom resource, each write a
+//! conditional one, and the API server with its etcd is what survives.
+//!
+//! What differs from the other stores:
+//!
+//! - Times are whole seconds. "Least recently updated" goes by commits while a process leads, and by
+//!   `lastUpdate`, ties by name, when it begins.
+//! - Queue places, history and totals are this process's: they begin anew with each leader, as they
+//!   always did on Kubernetes.
+//! - Others may change the objects at any time; what they make of them is taken in.
+//!
+//! A plan of one object is one conditional write. One of several is noted on the Lease first, and
+//! struck out after the last write: see `intent`.
+
+mod attempt;
+mod error;
+mod form;
+mod intent;
+mod lifecycle;
+mod objects;
+mod reach;
+mod shelf;
+mod turns;
+mod writer;
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use boskos_core::{
+    ResourceName, WallTime,
+    ranch::plan::{Outcome, Plan, PlanId, Record, Sequence, Stored, Version, Write},
+};
+use boskos_kube::{Client, Collection, Fence, Follow, Lease, Listing, News, Object as _};
+use parking_lot::Mutex;
+use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use self::error::KubernetesError;
+use self::{
+    intent::Intents,
+    objects::{LifecycleObject, ResourceObject},
+    reach::Reach,
+    shelf::{Seen, Shelf},
+    turns::Turns,
+    writer::Writer,
+};
+use super::{HistoryRow, LoadSink, MemoryStore, Outcomes, Store, StoreError};
+
+/// The Lease that replicas lead through, and that changes of several objects are noted on. Older
+/// fleets have the same.
+pub const LEASE: &str = "boskos-server";
+
+/// Plans carried out side by side.
+const SIDE_BY_SIDE: usize = 64;
+
+/// How long a store that closes waits for what it writes.
+const CLOSE: Duration = Duration::from_secs(10);
+
+/// A store in a namespace. See the [module](self).
+pub struct KubernetesStore {
+    runtime: Handle,
+    shared: Arc<Shared>,
+}
+
+/// Where a store is and under whose name it writes.
+#[derive(Clone)]
+pub struct KubernetesOptions {
+    /// The way to the API server.
+    pub client: Client,
+    /// The namespace of the objects.
+    pub namespace: String,
+    /// The Lease called [`LEASE`] in it.
+    pub lease: Arc<Lease>,
+    /// Who holds that Lease for as long as this store writes; `None` where nobody leads.
+    pub holder: Option<String>,
+    /// Asked before each write.
+    pub fence: Fence,
+}
+
+struct Shared {
+    writer: Writer,
+    turns: Turns,
+    permits: Semaphore,
+    shelf: Arc<Shelf>,
+    history: MemoryStore,
+    /// The moment from which changes are followed.
+    loaded: OnceLock<Version>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    closed: Mutex<bool>,
+}
+
+// === impl KubernetesStore ===
+
+impl KubernetesStore {
+    /// The store of a namespace; nothing is read before [`Store::load`]. What it does by itself, it
+    /// does on `runtime`, and what may block must not be called there.
+    #[must_use]
+    pub fn new(options: KubernetesOptions, runtime: Handle) -> Self {
+        let KubernetesOptions { client, namespace, lease, holder, fence } = options;
+        let resources = Collection::<ResourceObject>::new(client.clone(), &namespace);
+        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let shelf = Arc::new(Shelf::default());
+        let writer = Writer {
+            reach: Reach::new(resources.clone(), tasks.clone(), stop.clone()),
+            resources,
+            lifecycles: Collection::new(client, &namespace),
+            shelf: shelf.clone(),
+            intents: Intents::new(lease, holder),
+            fence,
+            stop: stop.clone(),
+        };
+        let shared = Shared {
+            writer,
+            turns: Turns::default(),
+            permits: Semaphore::new(SIDE_BY_SIDE),
+            shelf,
+            history: MemoryStore::default(),
+            loaded: OnceLock::new(),
+            tasks,
+            stop,
+            closed: Mutex::new(false),
+        };
+        Self { runtime, shared: Arc::new(shared) }
+    }
+
+    /// Whether the API server answers and has our types, for whoever may read them.
+    ///
+    /// # Errors
+    ///
+    /// If not.
+    pub async fn probe(client: Client, namespace: &str) -> Result<(), KubernetesError> {
+        Ok(Collection::<ResourceObject>::new(client, namespace).probe().await?)
+    }
+}
+
+impl Store for KubernetesStore {
+    fn name(&self) -> &'static str {
+        "kubernetes"
+    }
+
+    fn load(&self, sink: &mut dyn LoadSink) -> Result<(), StoreError> {
+        let (resources, lifecycles) = self.runtime.block_on(self.shared.read_all())?;
+        for object in lifecycles.items.iter().filter(|object| !object.meta().is_terminating()) {
+            sink.lifecycle(lifecycle::read(object));
+        }
+        let mut found: Vec<Seen> = resources.items.iter().filter_map(Seen::of).collect();
+        self.shared.shelf.fill(&resources.items);
+        drop(resources);
+        sink.expect_resources(found.len());
+        found.sort_by(|one, other| order_of(one).cmp(&order_of(other)));
+        for (sequence, seen) in (1..).zip(found) {
+            let record =
+                Record { resource: seen.form.resource, sequence, last_transition: 0, leaving: seen.form.leaving };
+            sink.resource(Stored { key: None, record, version: seen.version });
+        }
+        Ok(())
+    }
+
+    fn start(&self, outcomes: Arc<dyn Outcomes>) {
+        self.shared.writer.reach.start(outcomes);
+        let shared = self.shared.clone();
+        self.shared.tasks.spawn_on(
+            async move {
+                let stop = shared.stop.clone();
+                stop.run_until_cancelled(shared.follow()).await;
+            },
+            &self.runtime,
+        );
+    }
+
+    fn submit(&self, plans: &mut Vec<Plan>, known: &mut Vec<(PlanId, Outcome)>) {
+        for plan in plans.drain(..) {
+            if plan.writes.iter().all(is_only_ours) {
+                known.push((plan.id, Outcome::Committed(smallvec::SmallVec::new())));
+                continue;
+            }
+            let turn = self.shared.turns.line_up(&plan);
+            let shared = self.shared.clone();
+            self.shared.tasks.spawn_on(shared.carry_out(plan, turn), &self.runtime);
+        }
+    }
+
+    fn history(&self, newest: Sequence, limit: usize) -> Result<Vec<HistoryRow>, StoreError> {
+        self.shared.history.history(newest, limit)
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        let mut closed = self.shared.closed.lock();
+        if std::mem::replace(&mut *closed, true) {
+            return Ok(());
+        }
+        self.runtime.block_on(self.shared.close());
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Puts back what was left unfinished, and reads everything.
+    async fn read_all(&self) -> Result<(Listing<ResourceObject>, Listing<LifecycleObject>), KubernetesError> {
+        let lease = |source| KubernetesError::Lease { name: LEASE.to_owned(), source };
+        let writer = &self.writer;
+        for note in writer.intents.left_over().await.map_err(lease)? {
+            writer.undo(&note).await?;
+        }
+        writer.intents.clear().await.map_err(lease)?;
+        let (resources, lifecycles) = tokio::try_join!(writer.resources.list(), writer.lifecycles.list())?;
+        // A second load would follow from the first one's moment, which misses nothing.
+        let _ = self.loaded.set(resources.version);
+        Ok((resources, lifecycles))
+    }
+
+    async fn carry_out(self: Arc<Self>, plan: Plan, mut turn: turns::Turn) {
+        turn.come().await;
+        let permit = self.permits.acquire().await.expect("never closed");
+        let mut news = Vec::new();
+        let outcome = self.writer.carry_out(&plan, &mut news).await;
+        drop(permit);
+        let id = plan.id;
+        if matches!(outcome, Some(Outcome::Committed(_))) {
+            self.history.submit(&mut vec![plan], &mut Vec::new());
+        }
+        let outcomes = self.writer.reach.outcomes();
+        if let Some(outcome) = outcome {
+            outcomes.settle(&mut vec![(id, outcome)]);
+        }
+        if !news.is_empty() {
+            outcomes.observed(&mut news);
+        }
+        self.turns.end(turn);
+    }
+
+    /// Takes in what others make of the objects, for ever.
+    async fn follow(&self) {
+        let outcomes = self.writer.reach.outcomes();
+        let mut follow = Follow::new(self.writer.resources.clone(), self.loaded.get().copied());
+        let mut troubled = false;
+        loop {
+            let mut news = match follow.next().await {
+                News::All(listing) => self.shelf.hear_all(listing.items, listing.version),
+                News::Changed(object) => self.shelf.hear(object, false).into_iter().collect(),
+                News::Gone(object) => self.shelf.hear(object, true).into_iter().collect(),
+                News::Trouble(error) => {
+                    if !std::mem::replace(&mut troubled, true) {
+                        let error = boskos_runtime::text::chain(&error);
+                        tracing::warn!(error, "nothing is heard of changes by others; trying again");
+                    }
+                    continue;
+                }
+            };
+            if std::mem::take(&mut troubled) {
+                tracing::info!("changes by others are heard again");
+            }
+            if !news.is_empty() {
+                outcomes.observed(&mut news);
+            }
+        }
+    }
+
+    async fn close(&self) {
+        self.tasks.close();
+        // The watch and the probe never end by themselves; writes do, unless they are in doubt.
+        let written = async {
+            while self.permits.available_permits() < SIDE_BY_SIDE || self.tasks.len() > 2 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if timeout(CLOSE, written).await.is_err() {
+            tracing::warn!("writes whose outcome is not known are given up");
+        }
+        self.stop.cancel();
+        if timeout(CLOSE, self.tasks.wait()).await.is_err() {
+            tracing::error!("the store did not come to an end");
+        }
+    }
+}
+
+/// Whether a write concerns nothing that objects say.
+fn is_only_ours(write: &Write) -> bool {
+    match write {
+        Write::PutPlace(_) | Write::DeletePlace(_) => true,
+        Write::Put(_) | Write::Delete(_) | Write::PutLifecycle(_) | Write::DeleteLifecycle(_) => false,
+    }
+}
+
+fn order_of(seen: &Seen) -> (WallTime, &ResourceName) {
+    (seen.form.resource.last_update, &seen.form.resource.name)
+}
+
+impl fmt::Debug for KubernetesStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KubernetesStore").field("resources", &self.shared.writer.resources).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for KubernetesOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KubernetesOptions").field("namespace", &self.namespace).finish_non_exhaustive()
+    }
+}

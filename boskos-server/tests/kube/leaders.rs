@@ -1,0 +1,241 @@
+//! Three servers on one namespace, of which one leads.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{JoinHandle, sleep},
+    time::{Duration, Instant},
+};
+
+use parking_lot::Mutex;
+use rustix::process::Signal;
+
+use crate::{
+    api_server::shared,
+    harness::client::Client,
+    replica::{Replica, eventually},
+    rights::make_pod,
+};
+
+const CONFIG: &str = "resources:\n- {type: t, state: free, names: [a, b, c, d, e, f, g, h, i, j, k, l]}\n- {type: one, state: free, min-count: 0, max-count: 1}\n";
+
+const PODS: [&str; 3] = ["boskos-0", "boskos-1", "boskos-2"];
+
+/// Calls all servers in turn, as clients behind a Service that is late would.
+struct Load {
+    stop: Arc<AtomicBool>,
+    callers: Vec<JoinHandle<()>>,
+    books: Arc<Mutex<Books>>,
+}
+
+#[derive(Default)]
+struct Books {
+    /// Who was told that it holds what.
+    held: BTreeMap<String, String>,
+    grants: u64,
+    last_grant: Option<Instant>,
+}
+
+impl Load {
+    fn start(servers: &[SocketAddr]) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let books = Arc::new(Mutex::new(Books::default()));
+        let callers = (0..3)
+            .map(|number| {
+                let (servers, stop, books) = (servers.to_vec(), stop.clone(), books.clone());
+                std::thread::spawn(move || call(&format!("caller-{number}"), &servers, &stop, &books))
+            })
+            .collect();
+        Self { stop, callers, books }
+    }
+
+    /// How long it takes until something is granted again.
+    fn next_grant_after(&self, moment: Instant) -> Duration {
+        eventually("something is granted again", || self.books.lock().last_grant.filter(|at| *at > moment)) - moment
+    }
+
+    fn stop(self) -> u64 {
+        self.stop.store(true, Ordering::Relaxed);
+        self.callers.into_iter().for_each(|caller| caller.join().unwrap());
+        self.books.lock().grants
+    }
+}
+
+fn call(owner: &str, servers: &[SocketAddr], stop: &AtomicBool, books: &Mutex<Books>) {
+    let mut turn = 0;
+    let mut ask = |target: &str| -> Option<(u16, Vec<u8>)> {
+        // The server that answered last is asked first.
+        for _ in 0..servers.len() {
+            let answer = quick_call(servers[turn % servers.len()], target);
+            match answer {
+                Some((200 | 404 | 401 | 409, _)) => return answer,
+                _ => turn += 1,
+            }
+        }
+        None
+    };
+    while !stop.load(Ordering::Relaxed) {
+        let Some((200, body)) = ask(&format!("/acquire?type=t&state=free&dest=busy&owner={owner}")) else {
+            sleep(Duration::from_millis(20));
+            continue;
+        };
+        let granted: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let name = granted["name"].as_str().unwrap().to_owned();
+        {
+            let mut books = books.lock();
+            let other = books.held.insert(name.clone(), owner.to_owned());
+            assert_eq!(other, None, "{name} is doubly owned: {owner} got it too");
+            books.grants += 1;
+            books.last_grant = Some(Instant::now());
+        }
+        sleep(Duration::from_millis(10));
+        // From here on others may get it: an answer that is lost was perhaps a release.
+        books.lock().held.remove(&name);
+        while !stop.load(Ordering::Relaxed) {
+            match ask(&format!("/release?name={name}&dest=free&owner={owner}")) {
+                Some((200 | 404 | 401, _)) => break,
+                Some((status, body)) => panic!("release: {status} {}", String::from_utf8_lossy(&body)),
+                None => sleep(Duration::from_millis(20)),
+            }
+        }
+    }
+}
+
+/// One call on a connection of its own that gives up soon: a stopped server never answers.
+pub(crate) fn quick_call(server: SocketAddr, target: &str) -> Option<(u16, Vec<u8>)> {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::net::TcpStream::connect_timeout(&server, Duration::from_millis(200)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_millis(1_000))).unwrap();
+    write!(stream, "POST {target} HTTP/1.1\r\nHost: boskos\r\nConnection: close\r\n\r\n").ok()?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).ok()?;
+    let text = String::from_utf8_lossy(&bytes);
+    let status = text.get(9..12)?.parse().ok()?;
+    let body = text.split_once("\r\n\r\n")?.1.as_bytes().to_vec();
+    Some((status, body))
+}
+
+/// The one replica that serves now.
+fn leader(replicas: &[Replica]) -> Option<usize> {
+    let serving = |replica: &Replica| matches!(quick_call(replica.http, "/metric-of-nothing"), Some((200, _)));
+    let leaders: Vec<usize> = (0..replicas.len()).filter(|index| serving(&replicas[*index])).collect();
+    assert!(leaders.len() <= 1, "{leaders:?} lead at the same time");
+    leaders.first().copied()
+}
+
+fn start(namespace: &str, pod: &str) -> Replica {
+    let pod = format!("--pod-name={pod}");
+    let args = ["--enable-leader-election", &pod, "--boskos-label-selector=app=boskos"];
+    Replica::start(shared().kubeconfig(), namespace, CONFIG, &args)
+}
+
+fn labelled(namespace: &str) -> Vec<String> {
+    let pods = shared().objects(namespace, "pods");
+    let led = pods.iter().filter(|pod| pod["metadata"]["labels"]["boskos-leader"] == "true");
+    led.map(|pod| pod["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn leadership_passes_on_when_the_leader_is_killed_stopped_and_paused() {
+    let api = shared();
+    let namespace = api.namespace("leaders");
+    PODS.iter().for_each(|pod| make_pod(api, &namespace, pod, ""));
+    let mut replicas: Vec<Replica> = PODS.iter().map(|pod| start(&namespace, pod)).collect();
+    for replica in &replicas {
+        let ready = Client::connect(replica.health).request("GET", "/healthz/ready");
+        assert_eq!((ready.status, ready.text()), (200, "OK"), "standbys are ready");
+    }
+    let first = eventually("one leads", || leader(&replicas));
+    let standby = replicas[(first + 1) % 3].post("/acquire?type=t&state=free&dest=busy&owner=me");
+    assert_eq!((standby.status, standby.header("retry-after")), (503, Some("3")));
+    eventually("the leader's pod has the label", || (labelled(&namespace) == [PODS[first]]).then_some(()));
+
+    // Killed: the Lease runs out.
+    let addresses: Vec<SocketAddr> = replicas.iter().map(|replica| replica.http).collect();
+    let load = Load::start(&addresses);
+    load.next_grant_after(Instant::now());
+    replicas[first].signal(Signal::KILL);
+    let took = load.next_grant_after(Instant::now());
+    println!("taken over {took:?} after a kill");
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    replicas[first] = start(&namespace, PODS[first]);
+    load.stop();
+    let second = eventually("another leads", || leader(&replicas));
+    assert_ne!(second, first);
+    eventually("the label has moved", || (labelled(&namespace) == [PODS[second]]).then_some(()));
+
+    // Stopped in order: the Lease is given up.
+    let addresses: Vec<SocketAddr> = replicas.iter().map(|replica| replica.http).collect();
+    let load = Load::start(&addresses);
+    load.next_grant_after(Instant::now());
+    let stopped = replicas.remove(second);
+    let moment = Instant::now();
+    let stopping = std::thread::spawn(move || stopped.stop());
+    assert_eq!(stopping.join().unwrap(), 0);
+    let took = load.next_grant_after(moment);
+    println!("taken over {took:?} after an orderly stop");
+    load.stop();
+    let third = eventually("another leads", || leader(&replicas));
+
+    // Paused: it finds the Lease lost, whatever it was about to do.
+    let addresses: Vec<SocketAddr> = replicas.iter().map(|replica| replica.http).collect();
+    let load = Load::start(&addresses);
+    load.next_grant_after(Instant::now());
+    replicas[third].signal(Signal::STOP);
+    let moment = Instant::now();
+    let took = load.next_grant_after(moment + Duration::from_secs(3));
+    println!("taken over {:?} after a pause began", took + Duration::from_secs(3));
+    sleep(Duration::from_secs(20).saturating_sub(moment.elapsed()));
+    replicas[third].signal(Signal::CONT);
+    for _ in 0..50 {
+        let answer = replicas[third].post("/acquire?type=t&state=free&dest=busy&owner=late");
+        assert_eq!(answer.status, 503, "{answer:?}");
+    }
+    let leads = eventually("the other leads", || leader(&replicas));
+    assert_ne!(leads, third);
+    eventually("the label has moved", || (labelled(&namespace).len() == 1).then_some(()));
+    assert!(load.stop() > 0);
+
+    // Several ask for the one that may be made: there is never a second.
+    let answers: Vec<u16> = (0..6)
+        .map(|number| {
+            let target = format!("/acquire?type=one&state=free&dest=busy&owner=o{number}&request_id=o{number}");
+            replicas[number % replicas.len()].post(&target).status
+        })
+        .collect();
+    let made = api.objects(&namespace, "bres").iter().filter(|object| object["spec"]["type"] == "one").count();
+    assert_eq!((made, answers.iter().filter(|status| **status == 200).count()), (1, 1), "{answers:?}");
+}
+
+#[test]
+fn a_new_server_gets_ready_while_an_older_one_holds_the_lease() {
+    let api = shared();
+    let namespace = api.namespace("rolling");
+    // As client-go writes it, renewed just now.
+    let lease = r#"{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"boskos-server"},
+        "spec":{"holderIdentity":"older_1","leaseDurationSeconds":15,"leaseTransitions":3,
+        "acquireTime":"2026-11-23T09:31:33.000000Z","renewTime":"2026-11-23T09:31:33.000000Z"}}"#;
+    api.kubectl_with(&["-n", &namespace, "create", "-f", "-"], Some(lease));
+    let begun = Instant::now();
+    let server = Replica::start(api.kubeconfig(), &namespace, CONFIG, &["--enable-leader-election"]);
+    let ready = Client::connect(server.health).request("GET", "/healthz/ready");
+    assert_eq!(ready.status, 200);
+    server.post("/acquire?type=t&state=free&dest=busy&owner=me").expect_status(503);
+    // It gives up in order.
+    let given_up = r#"{"spec":{"holderIdentity":"","leaseDurationSeconds":1}}"#;
+    api.kubectl(&["-n", &namespace, "patch", "lease", "boskos-server", "--type=merge", "-p", given_up]);
+    let moment = Instant::now();
+    server.logged("serving");
+    assert!(moment.elapsed() < Duration::from_secs(5), "{:?}", moment.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(14), "it did not wait for the end of the lease");
+    let lease = api.object(&namespace, "lease", "boskos-server");
+    assert_eq!(lease["spec"]["leaseTransitions"], 4, "{lease}");
+    assert_eq!(lease["spec"]["leaseDurationSeconds"], 15);
+    assert_eq!(lease["spec"]["renewTime"].as_str().unwrap().len(), "2026-11-23T09:31:33.000000Z".len());
+    server.post("/acquire?type=t&state=free&dest=busy&owner=me").expect_status(200);
+    assert_eq!(server.stop(), 0);
+}

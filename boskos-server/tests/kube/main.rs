@@ -1,0 +1,31 @@
+//! Everything against a real API server, which the tests start and end.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+mod all_or_none;
+mod api_server;
+mod between;
+mod foreign;
+mod guarded;
+mod harness;
+mod in_process;
+mod leaders;
+#[path = "../it/ledger.rs"]
+#[allow(dead_code, reason = "shared with the tests of other stores")]
+mod ledger;
+#[path = "../it/load.rs"]
+mod load;
+mod manifests;
+mod older_deployment;
+mod outage;
+mod replica;
+mod rights;
+#[path = "../it/store_claims.rs"]
+mod store_claims;
+mod store_contract;
+#[path = "../it/store_support.rs"]
+#[allow(dead_code, reason = "shared with the tests of other stores")]
+mod store_support;
+mod tools;
+mod unheard;
+mod wire;
