@@ -171,7 +171,8 @@ fn without(text: &str, secrets: impl Iterator<Item = String>) -> String {
     for secret in secrets {
         for part in secret.lines().chain([secret.as_str()]).map(str::trim) {
             let json = serde_json::to_string(part).unwrap_or_default();
-            forms.insert(json.trim_matches('"').to_owned());
+            let inner = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+            forms.extend(inner.map(str::to_owned));
             forms.insert(part.to_owned());
         }
     }

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
 
 use boskos_client::flags::DaemonFlags;
 use boskos_core::GoDuration;
@@ -28,7 +28,7 @@ pub struct Flags {
     pub cleaner_count: usize,
     /// A file with the key configs, read every 10 min [default: the server's lifecycles]
     #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
+    pub config: Option<OsString>,
     /// What every daemon has.
     #[command(flatten)]
     pub daemon: DaemonFlags,
@@ -37,13 +37,13 @@ pub struct Flags {
     pub namespace: Option<String>,
     /// Accepted, does nothing
     #[arg(long, value_name = "FILE", hide_short_help = true)]
-    pub kubeconfig: Option<PathBuf>,
+    pub kubeconfig: Option<OsString>,
     /// Accepted, does nothing
     #[arg(long = "in_memory", hide_short_help = true)]
     pub in_memory: bool,
     /// Accepted, does nothing
     #[arg(long = "projected-token-file", value_name = "FILE", hide_short_help = true)]
-    pub projected_token_file: Option<PathBuf>,
+    pub projected_token_file: Option<OsString>,
 }
 
 fn positive(text: &str) -> Result<GoDuration, String> {

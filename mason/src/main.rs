@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use boskos_client::frame::Frame;
+use boskos_client::{Clock, frame::Frame};
 use mason::{ConfigSource, MAX_JOBS, Mason, flags::Flags};
 
 fn main() -> ExitCode {
@@ -11,15 +11,19 @@ fn main() -> ExitCode {
 }
 
 async fn mason(flags: Flags) -> anyhow::Result<ExitCode> {
-    let frame = Frame::start("boskos-mason", "mason", &flags.daemon).await?;
-    let clock = frame.client.clock();
-    let source = match flags.config.filter(|path| !path.as_os_str().is_empty()) {
-        Some(path) => ConfigSource::file(&path, clock)?,
+    // What is of no use ends it before anything begins.
+    let clock = Clock::system();
+    let source = match flags.config.as_deref().filter(|path| !path.is_empty()) {
+        Some(path) => ConfigSource::file(path.as_ref(), &clock)?,
         None => ConfigSource::Server,
     };
+    let timeout = flags.timeout.to_std_or_zero();
+    let made = flags.converters.iter().map(|converter| converter.converter(timeout, &clock));
+    let made = made.collect::<Result<Vec<_>, _>>()?;
+
+    let frame = Frame::start("boskos-mason", "mason", &flags.daemon).await?;
     let mut mason = Mason::new(frame.client.clone(), frame.work.clone(), source, flags.cleaner_count);
-    for converter in flags.converters {
-        let made = converter.converter(flags.timeout.to_std_or_zero(), clock)?;
+    for (converter, made) in flags.converters.iter().zip(made) {
         if mason.register_config_converter(&converter.config_type, made).is_some() {
             tracing::warn!(config_type = converter.config_type, "two converters: the last one counts");
         }
