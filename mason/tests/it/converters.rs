@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use boskos_client::Client;
+use boskos_client::{Client, Clock};
 use mason::ConfigSource;
 
 use crate::harness::{Daemon, GOOD, Server, eventually, is, listed, look};
@@ -89,7 +89,6 @@ while :; do sleep 0.1; done"
     );
     let daemon = Daemon::start(&server.client("mason"), &server.script("make", &body));
     eventually("it runs", async || Path::new(&format!("{dir}/ready")).exists()).await;
-    // The lease is lost: somebody resets it.
     let stop = tokio::spawn(daemon.stop());
     let mut dirty = false;
     while !dirty {
@@ -146,21 +145,22 @@ async fn lost_leases_end_the_work_and_are_left_alone() {
     let server = Server::start(ONE).await;
     let user = server.client("me");
     let started = server.dir.path().join("started");
-    let script = server.script("make", &format!("touch {}; sleep 1000", started.display()));
-    let client = server.client("mason");
+    let script = server.script("make", &format!("echo $$ > {}; sleep 1000", started.display()));
+    let (clock, hand) = Clock::manual();
+    let client = Client::builder(server.url(), "mason").without_proxies().clock(clock).build().unwrap();
     let daemon = Daemon::start(&client, &script);
-    eventually("it runs", async || started.exists()).await;
-    fs::remove_file(&started).unwrap();
+    eventually("it runs", async || fs::read(&started).is_ok_and(|pid| !pid.is_empty())).await;
     // The reaper takes the whole, and somebody else has it by now.
     let (zero, moved) = (boskos_client::GoDuration::from_std(Duration::ZERO), "elsewhere");
     assert_eq!(user.reset("cluster", "cleaning", zero, moved).await.unwrap().len(), 1);
     user.acquire("cluster", moved, "busy").await.unwrap();
-    // The next heartbeat tells; here it is any call for it.
-    client.update("c1", "cleaning", &boskos_client::UserDataPatch::new()).await.unwrap_err();
-    assert_eq!(look(&user, "c1").await, ("busy".to_owned(), "me".to_owned()));
-    daemon.stop().await;
+    // The next heartbeat tells.
+    hand.advance(Duration::from_secs(60));
+    eventually("the work has ended", async || daemon.work.failures("cluster", "lost") == 1).await;
     assert_eq!(look(&user, "c1").await, ("busy".to_owned(), "me".to_owned()));
     assert!(is(&user, "a1", "dirty").await);
+    assert!(is_gone(&started));
+    daemon.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
