@@ -49,7 +49,9 @@ async fn failing_ones_leave_everything_dirty() {
         let server = Server::start(ONE).await;
         let user = server.client("me");
         let path = server.script("make", script);
-        let daemon = Daemon::start_with(&server.client("mason"), ConfigSource::Server, &path, "1s");
+        // Its pause does not end: the clock stands still for all but the command.
+        let client = Client::builder(server.url(), "mason").without_proxies().clock(Clock::manual().0).build().unwrap();
+        let daemon = Daemon::start_with(&client, ConfigSource::Server, &path, "1s");
         eventually("it failed", async || failures(&daemon) == 1).await;
         assert!(is_all_dirty(&user).await, "{script}");
         assert!(listed(&user, "c1").await.is_empty(), "{script}");
