@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use boskos_runtime::flags::{IgnoredFlags, ListenFlags, LogFlags};
-use clap::Args;
+use clap::{
+    Args,
+    builder::{OsStringValueParser, TypedValueParser},
+};
 
 use crate::{BuildError, Client, ClientBuilder, CredentialsError};
 
@@ -17,7 +20,7 @@ pub struct ClientFlags {
     #[arg(long)]
     pub username: Option<String>,
     /// The file with the password of basic auth, read again when it changes
-    #[arg(long = "password-file", value_name = "FILE")]
+    #[arg(long = "password-file", value_name = "FILE", value_parser = maybe_empty())]
     pub password_file: Option<PathBuf>,
     /// Logging.
     #[command(flatten)]
@@ -58,6 +61,11 @@ impl ClientFlags {
     pub fn builder(&self, owner: &str) -> Result<ClientBuilder, BuildError> {
         builder(&self.boskos_url, owner, self.username.as_deref(), self.password_file.as_ref())
     }
+}
+
+/// Takes the empty path too, as an unset variable in a manifest makes it.
+pub(crate) fn maybe_empty() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
 }
 
 /// A client's builder; an empty username or file is none, as an unset variable in a manifest makes it.

@@ -31,7 +31,7 @@ pub struct TypeFlags {
     #[arg(long = "resource-type", value_name = "TYPES")]
     pub resource_type: Option<String>,
     /// A config file: its types are served, and it is followed
-    #[arg(long = "resource-type-from-config", value_name = "FILE")]
+    #[arg(long = "resource-type-from-config", value_name = "FILE", value_parser = crate::flags::maybe_empty())]
     pub resource_type_from_config: Option<PathBuf>,
 }
 

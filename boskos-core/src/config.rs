@@ -2,6 +2,8 @@
 
 mod check;
 #[expect(clippy::wildcard_enum_match_arm, reason = "what is not due at a place is refused, whatever it is")]
+mod composite;
+#[expect(clippy::wildcard_enum_match_arm, reason = "what is not due at a place is refused, whatever it is")]
 mod document;
 #[expect(clippy::wildcard_enum_match_arm, reason = "what is not due at a place is refused, whatever it is")]
 mod entry;
@@ -19,6 +21,7 @@ use self::{
     events::{Reader, SyntaxError},
 };
 
+pub use self::composite::Composite;
 pub use self::violation::{ConfigError, Problem, Violation, Violations};
 
 /// A config that keeps all the rules.

@@ -1,13 +1,18 @@
-//! A small HTTP server for probes and scrapes: few connections, one request on each, every step bounded.
+//! A small HTTP server for probes, scrapes and plain pages: few connections, one request on each, every step bounded.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::Full;
+pub use hyper::{
+    HeaderMap, Method, StatusCode, Uri,
+    header::{self, HeaderValue},
+    http::request::Parts,
+};
 use hyper::{
-    Method, Request, Response, StatusCode,
+    Request, Response,
     body::Incoming,
-    header::{ALLOW, CONTENT_TYPE, HeaderValue},
+    header::{ALLOW, CONTENT_TYPE},
     server::conn::http1,
     service::service_fn,
 };
@@ -33,17 +38,20 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Bytes of a request's header.
 const HEADER_BYTES: usize = 16 * 1024;
 
-pub(crate) type Answer = Response<Full<Bytes>>;
+/// One answer, whole.
+pub type Answer = Response<Full<Bytes>>;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// A body of plain text.
-pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
+#[must_use]
+pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Answer {
     answer(status, TEXT, body)
 }
 
 /// A body of some type.
-pub(crate) fn answer(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Answer {
+#[must_use]
+pub fn answer(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, content_type);
@@ -54,6 +62,28 @@ pub(crate) fn answer(status: StatusCode, content_type: HeaderValue, body: impl I
 pub(crate) async fn serve<R, F>(listener: TcpListener, respond: R, stop: impl Future<Output = ()>)
 where
     R: Fn(String) -> F + Send + Sync + 'static,
+    F: Future<Output = Answer> + Send + 'static,
+{
+    let respond = Arc::new(respond);
+    let respond = move |request: Parts| {
+        let respond = Arc::clone(&respond);
+        async move {
+            if request.method != Method::GET && request.method != Method::HEAD {
+                let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
+                answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+                return answer;
+            }
+            respond(request.uri.path().to_owned()).await
+        }
+    };
+    serve_requests(listener, respond, stop).await;
+}
+
+/// Answers requests with `respond`, whatever their method, until `stop` ends, then lets the last ones finish. Their
+/// bodies are not read.
+pub async fn serve_requests<R, F>(listener: TcpListener, respond: R, stop: impl Future<Output = ()>)
+where
+    R: Fn(Parts) -> F + Send + Sync + 'static,
     F: Future<Output = Answer> + Send + 'static,
 {
     let respond = Arc::new(respond);
@@ -91,12 +121,12 @@ where
 
 async fn connection<R, F>(stream: TcpStream, respond: Arc<R>, stopping: Shutdown)
 where
-    R: Fn(String) -> F,
+    R: Fn(Parts) -> F,
     F: Future<Output = Answer>,
 {
     let service = service_fn(|request: Request<Incoming>| {
-        let respond = Arc::clone(&respond);
-        async move { Ok::<_, Infallible>(reply(&request, respond.as_ref()).await) }
+        let answer = respond(request.into_parts().0);
+        async move { Ok::<_, Infallible>(answer.await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -113,19 +143,6 @@ where
             connection.await.ok();
         }
     }
-}
-
-async fn reply<R, F>(request: &Request<Incoming>, respond: &R) -> Answer
-where
-    R: Fn(String) -> F,
-    F: Future<Output = Answer>,
-{
-    if request.method() != Method::GET && request.method() != Method::HEAD {
-        let mut answer = text(StatusCode::METHOD_NOT_ALLOWED, "method not allowed\n");
-        answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return answer;
-    }
-    respond(request.uri().path().to_owned()).await
 }
 
 #[cfg(test)]

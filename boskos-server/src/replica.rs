@@ -248,6 +248,7 @@ impl Crown {
             closed = closing => closed,
             lost = &mut hold => return tracing::warn!(why = %lost, "lost the lease while closing"),
         };
+        term.carrier.shutdown().await;
         if let Err(error) = closed.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic())) {
             tracing::error!(error = text::chain(&error), "the store was not closed in order");
         }

@@ -66,6 +66,12 @@ impl Work {
         self.done.with_label_values(&[r#type]).get()
     }
 
+    /// How many of `type` failed for `reason` so far.
+    #[must_use]
+    pub fn failures(&self, r#type: &str, reason: &str) -> u64 {
+        self.failed.with_label_values(&[r#type, reason]).get()
+    }
+
     pub(super) fn reached(&self, is_reached: bool) {
         self.reached.set(is_reached.into());
     }

@@ -1,0 +1,7 @@
+//! The metrics daemon against real servers.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod harness;
+mod process;
+mod shown;

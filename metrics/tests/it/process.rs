@@ -1,0 +1,116 @@
+//! The binary: its flags, its ports, its end, what it says.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _},
+    net::SocketAddr,
+    process::Child,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::harness::{Server, binary, call, eventually};
+
+const CANARY: &str = "c4n4ry";
+
+const CONFIG: &str = "resources: [{type: thing, state: free, names: [thing1]}]";
+
+const VALUES: [(&str, &str); 11] = [
+    ("resource-type", "thing,other"),
+    ("resource-type-from-config", ""),
+    ("resource-state", "free,busy"),
+    ("log-level", "INFO"),
+    ("username", ""),
+    ("password-file", ""),
+    ("pprof-port", "6060"),
+    ("memory-profile-interval", "30s"),
+    ("port", "0"),
+    ("health-port", "0"),
+    ("metrics-port", "0"),
+];
+
+const SPELLINGS: [fn(&str, &str) -> Vec<String>; 4] = [
+    |flag, value| vec![format!("-{flag}"), value.to_owned()],
+    |flag, value| vec![format!("--{flag}"), value.to_owned()],
+    |flag, value| vec![format!("-{flag}={value}")],
+    |flag, value| vec![format!("--{flag}={value}")],
+];
+
+/// Starts it and waits until it serves; where, and what it said by then.
+fn start(url: &str, args: &[&str]) -> (Child, SocketAddr, String) {
+    let mut child = binary(url, args).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("\"serving\"") {
+        assert!(stderr.read_line(&mut said).unwrap() > 0, "it ended: {said}");
+    }
+    let address = said.split("\"http\":\"").nth(1).unwrap().split('"').next().unwrap().parse().unwrap();
+    child.stderr = Some(stderr.into_inner());
+    (child, address, said)
+}
+
+fn stop(mut child: Child) -> String {
+    let mut said = String::new();
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
+    said
+}
+
+#[test]
+fn every_flag_in_every_spelling_starts_it() {
+    for (spell, boolean) in SPELLINGS.iter().zip(["-{}", "--{}", "-{}=true", "--{}=F"]) {
+        let mut args = vec![boolean.replace("{}", "profile-memory-usage")];
+        args.extend(VALUES.iter().flat_map(|(flag, value)| spell(flag, value)));
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        stop(start("http://127.0.0.1:9", &args).0);
+    }
+}
+
+#[test]
+fn what_is_of_no_use_ends_it() {
+    for (args, said) in [
+        (&["--resource-type-from-config=/nothing/there"][..], "/nothing/there"),
+        (&["--resource-tpye=x"], "--resource-type"),
+        (&["--username=me"], "password"),
+        (&["--password-file=/nothing/there", "--username=me"], "/nothing/there"),
+        (&["--port=x"], "port"),
+    ] {
+        let output = binary("http://127.0.0.1:9", args).output().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.lines().last().unwrap().contains(said), "{args:?}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn binary_serves_all_types_and_outlives_the_server() {
+    let mut server = Server::start(CONFIG).await;
+    let (child, web, _) = start(&server.url(), &[]);
+    let page = async || call(web, "GET", "/", "Accept: text/html\r\n").await.2;
+    eventually("it is shown", async || page().await.contains("<td>thing</td><td>0</td>")).await;
+    server.restart("resources: [{type: new, state: free, names: [n]}]").await;
+    eventually("asked live", async || call(web, "GET", "/?type=new", "").await.0 == 200).await;
+    tokio::task::spawn_blocking(move || stop(child)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_secret_is_said_or_shown() {
+    let server = Server::start(CONFIG).await;
+    let user = boskos_client::Client::builder(server.url(), "me").without_proxies().build().unwrap();
+    user.acquire("thing", "free", "busy").await.unwrap();
+    let patch = [("secret-access-key".to_owned(), Some(CANARY.to_owned()))].into();
+    user.update("thing1", "busy", &patch).await.unwrap();
+    let file = server.dir.path().join("password");
+    fs::write(&file, format!("{CANARY}-password")).unwrap();
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    for address in [server.address, closed] {
+        let url = format!("http://me:{CANARY}-url@{address}");
+        let password = format!("--password-file={}", file.display());
+        let (child, web, mut all) = start(&url, &[&password, "--username=me", "--log-level=trace"]);
+        all += &call(web, "GET", "/?type=thing", "").await.2;
+        all += &call(web, "GET", "/", "Accept: text/html\r\n").await.2;
+        all += &tokio::task::spawn_blocking(move || stop(child)).await.unwrap();
+        assert!(!all.contains(CANARY), "{all}");
+    }
+}
