@@ -64,8 +64,8 @@ impl Cleaner {
         self.look_for_orphans(pool, &lifecycles);
         let Some(filter) = self.filter() else { return Ok(Progress::Idle) };
         let listed = self.tools.client.list(&filter).await?;
-        let listed = listed.into_iter().filter(|resource| self.tools.is_readable(resource)).collect();
-        let waiting = self.tools.queue.offer(listed, self.tools.client.clock().mono());
+        let (readable, unreadable) = listed.into_iter().partition(|resource| self.tools.is_readable(resource));
+        let waiting = self.tools.queue.offer(readable, unreadable, self.tools.client.clock().mono());
         for _ in 0..waiting.min(pool.room()) {
             pool.spawn(self.tools.clone().serve(pool.stop()));
         }

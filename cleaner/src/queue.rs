@@ -52,13 +52,15 @@ pub(crate) struct Ticket {
 // === impl Queue ===
 
 impl Queue {
-    /// Has `listed`, which is all there is, wait, apart from what is in hand or paused; tells how many do.
-    pub(crate) fn offer(&self, listed: Vec<Resource>, now: MonoTime) -> usize {
+    /// Has `listed` wait, apart from what is in hand or paused; tells how many do. With `unreadable`, which cannot be
+    /// read, it is all there is.
+    pub(crate) fn offer(&self, listed: Vec<Resource>, unreadable: Vec<Resource>, now: MonoTime) -> usize {
         let names: BTreeSet<ResourceName> = listed.iter().map(|resource| resource.name.clone()).collect();
         let mut inner = self.0.lock();
         let inner = &mut *inner;
         inner.paused.retain(|name, _| names.contains(name) || inner.taken.contains(name));
-        inner.unreadable.retain(|name, _| names.contains(name));
+        let unreadable: BTreeSet<ResourceName> = unreadable.into_iter().map(|resource| resource.name).collect();
+        inner.unreadable.retain(|name, _| unreadable.contains(name));
         let mut ready: Vec<Resource> = listed.into_iter().filter(|resource| inner.is_ready(resource, now)).collect();
         // As an acquire would: the least recently updated first.
         ready.sort_unstable_by(|a, b| (a.last_update, &a.name).cmp(&(b.last_update, &b.name)));
@@ -150,7 +152,7 @@ mod tests {
             Client::builder("http://127.0.0.1:1", "me").without_proxies().clock(clock.clone()).build().unwrap();
         let resource = |name: &str| Resource::new(name.into(), "t".into(), "s".into(), WallTime::default());
         let queue = Queue::default();
-        let offer = || queue.offer(vec![resource("a"), resource("b")], clock.mono());
+        let offer = || queue.offer(vec![resource("a"), resource("b")], vec![], clock.mono());
         assert_eq!(offer(), 2);
         let ticket = queue.next().unwrap();
         assert_eq!((ticket.name.as_str(), offer()), ("a", 1));

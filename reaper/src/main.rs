@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     boskos_runtime::exit::run("boskos-reaper", || async move {
         let frame = Frame::start("boskos-reaper", OWNER, &flags.daemon).await?;
         let types = flags.types.select(frame.client.clock())?;
-        let reaper = Reaper::new(frame.client.clone(), frame.work.clone(), types, &flags);
+        let reaper = Reaper::new(frame.client.clone(), frame.work.clone(), &frame.registry, types, &flags)?;
         frame.run(reaper, POOL_SIZE).await
     })
 }

@@ -8,6 +8,7 @@ use boskos_client::{
     types::TypeSelection,
 };
 use boskos_core::state;
+use prometheus::Registry;
 
 use crate::{Expiry, Flags, untaken::Untaken};
 
@@ -37,8 +38,17 @@ pub struct Reaper {
 
 impl Reaper {
     /// A reaper as `flags` say.
-    #[must_use]
-    pub fn new(client: Client, work: Work, types: TypeSelection, flags: &Flags) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// If a metric cannot be had.
+    pub fn new(
+        client: Client,
+        work: Work,
+        registry: &Registry,
+        types: TypeSelection,
+        flags: &Flags,
+    ) -> Result<Self, prometheus::Error> {
         let extra = flags.extra_source_states.split(',').map(str::trim).filter(|text| !text.is_empty());
         let mut sources: Vec<State> = Vec::new();
         for source in SOURCES.into_iter().chain(extra) {
@@ -46,7 +56,7 @@ impl Reaper {
                 sources.push(source.into());
             }
         }
-        Self {
+        Ok(Self {
             client,
             work,
             types,
@@ -54,8 +64,8 @@ impl Reaper {
             target: flags.target_state.as_str().into(),
             expiry: Expiry::new(flags.expire, &flags.expire_type),
             interval: flags.interval.to_std_or_zero().max(LEAST_INTERVAL),
-            untaken: Untaken::default(),
-        }
+            untaken: Untaken::register(registry)?,
+        })
     }
 
     async fn reap(&mut self) -> Result<Progress, Error> {

@@ -7,6 +7,7 @@ use std::{
 
 use boskos_client::{Client, Error, Filter, Resource, ResourceName, ResourceType, State};
 use boskos_core::{MonoTime, WallTime, state};
+use prometheus::{IntGaugeVec, Opts, Registry};
 
 /// How long the oldest resource of a state must have been left alone.
 const LONG: Duration = Duration::from_secs(24 * 3600);
@@ -16,8 +17,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(3600);
 
 /// Says once of each type and state that nobody has taken anything from it for a day: no janitor for that type, a
 /// cleaner that is gone, a state that was misspelt.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Untaken {
+    /// How many there are of each type.
+    states: IntGaugeVec,
     looked: Option<MonoTime>,
     seen: BTreeMap<(ResourceType, State), Seen>,
 }
@@ -37,6 +40,13 @@ struct Seen {
 // === impl Untaken ===
 
 impl Untaken {
+    pub(crate) fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let help = "States that nobody has taken resources from for a day.";
+        let states = IntGaugeVec::new(Opts::new("boskos_reaper_untaken_states", help), &["type"])?;
+        registry.register(Box::new(states.clone()))?;
+        Ok(Self { states, looked: None, seen: BTreeMap::new() })
+    }
+
     /// Looks if it is time to; an older server cannot tell.
     pub(crate) async fn look(&mut self, client: &Client, types: &[ResourceType]) -> Result<(), Error> {
         let now = client.clock().mono();
@@ -94,6 +104,10 @@ impl Untaken {
             seen.reported = true;
             let (hours, oldest) = (age.as_secs() / 3600, &seen.name);
             tracing::warn!(%r#type, %state, hours, resources = seen.count, %oldest, "nobody takes from this state");
+        }
+        self.states.reset();
+        for ((r#type, _), _) in self.seen.iter().filter(|(_, seen)| seen.reported) {
+            self.states.with_label_values(&[r#type.as_str()]).inc();
         }
         Ok(())
     }
