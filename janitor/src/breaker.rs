@@ -1,0 +1,183 @@
+//! What pauses a whole type when it is not its resources that are at fault.
+
+use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
+
+use boskos_client::ResourceName;
+use boskos_core::MonoTime;
+
+/// The longest pause.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+
+/// Counts different resources of one type that failed in a row.
+#[derive(Debug)]
+pub(crate) struct Breaker {
+    limit: NonZeroU32,
+    first_pause: Duration,
+    /// Resources that failed since the last success, and how often each had before.
+    streak: BTreeMap<ResourceName, u32>,
+    pause: Option<Pause>,
+}
+
+#[derive(Debug)]
+struct Pause {
+    until: MonoTime,
+    /// Pauses in a row.
+    count: u32,
+    /// One resource is being tried.
+    probing: bool,
+}
+
+/// What may be taken now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Allowed {
+    /// As many as there is room for.
+    All,
+    /// One, to see whether things are well again.
+    Probe,
+    /// Nothing until then.
+    After(MonoTime),
+    /// Nothing until the one that is tried has ended.
+    AfterProbe,
+}
+
+/// What a failure means.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Blame {
+    /// It counts against the resource.
+    Resource,
+    /// The type pauses. Nothing counts: what counted in this row is set back to these numbers.
+    Type {
+        /// How long.
+        pause: Duration,
+        /// Who had failed how often before the row.
+        forgiven: Vec<(ResourceName, u32)>,
+    },
+}
+
+// === impl Breaker ===
+
+impl Breaker {
+    pub(crate) fn new(limit: NonZeroU32, first_pause: Duration) -> Self {
+        Self { limit, first_pause, streak: BTreeMap::new(), pause: None }
+    }
+
+    pub(crate) fn allowed(&self, now: MonoTime) -> Allowed {
+        match &self.pause {
+            None => Allowed::All,
+            Some(pause) if pause.probing => Allowed::AfterProbe,
+            Some(pause) if pause.until > now => Allowed::After(pause.until),
+            Some(_) => Allowed::Probe,
+        }
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.pause.is_some()
+    }
+
+    /// One is being tried.
+    pub(crate) fn probe(&mut self) {
+        if let Some(pause) = &mut self.pause {
+            pause.probing = true;
+        }
+    }
+
+    /// The one that was tried ended without telling anything.
+    pub(crate) fn probe_ended(&mut self) {
+        if let Some(pause) = &mut self.pause {
+            pause.probing = false;
+        }
+    }
+
+    pub(crate) fn succeeded(&mut self) {
+        self.streak.clear();
+        self.pause = None;
+    }
+
+    /// `name` failed, which had failed `before` times.
+    pub(crate) fn failed(&mut self, name: &ResourceName, before: u32, now: MonoTime) -> Blame {
+        if self.pause.is_none() {
+            self.streak.entry(name.clone()).or_insert(before);
+            if u32::try_from(self.streak.len()).is_ok_and(|length| length < self.limit.get()) {
+                return Blame::Resource;
+            }
+        }
+        self.trip(now)
+    }
+
+    /// Nothing can be cleaned at all.
+    pub(crate) fn trip(&mut self, now: MonoTime) -> Blame {
+        let forgiven = std::mem::take(&mut self.streak).into_iter().collect();
+        let pause = self.pause.get_or_insert(Pause { until: now, count: 0, probing: false });
+        if pause.until <= now {
+            // Those that were under way when the pause began do not make it longer.
+            let length = self.first_pause.saturating_mul(1 << pause.count.min(16)).min(LONGEST.max(self.first_pause));
+            pause.until = now.saturating_add(length);
+            pause.count += 1;
+        }
+        pause.probing = false;
+        Blame::Type { pause: pause.until.saturating_since(now), forgiven }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: Duration = Duration::from_secs(30);
+
+    fn at(seconds: u64) -> MonoTime {
+        MonoTime::new(Duration::from_secs(seconds))
+    }
+
+    fn breaker(limit: u32) -> Breaker {
+        Breaker::new(NonZeroU32::new(limit).unwrap(), FIRST)
+    }
+
+    #[test]
+    fn different_resources_in_a_row_pause_the_type_and_are_forgiven() {
+        let mut breaker = breaker(3);
+        assert_eq!(breaker.failed(&"a".into(), 0, at(0)), Blame::Resource);
+        assert_eq!(breaker.failed(&"a".into(), 1, at(0)), Blame::Resource);
+        assert_eq!(breaker.failed(&"b".into(), 2, at(0)), Blame::Resource);
+        let forgiven = vec![("a".into(), 0), ("b".into(), 2), ("c".into(), 0)];
+        assert_eq!(breaker.failed(&"c".into(), 0, at(0)), Blame::Type { pause: FIRST, forgiven });
+        assert_eq!(breaker.allowed(at(29)), Allowed::After(at(30)));
+        // One that was under way already.
+        assert_eq!(
+            breaker.failed(&"d".into(), 0, at(10)),
+            Blame::Type { pause: FIRST - Duration::from_secs(10), forgiven: vec![] }
+        );
+        assert_eq!(breaker.allowed(at(30)), Allowed::Probe);
+    }
+
+    #[test]
+    fn success_between_begins_a_new_row() {
+        let mut breaker = breaker(2);
+        for _ in 0..10 {
+            assert_eq!(breaker.failed(&"bad".into(), 0, at(0)), Blame::Resource);
+            breaker.succeeded();
+        }
+        assert_eq!(breaker.failed(&"a".into(), 0, at(0)), Blame::Resource);
+        assert_eq!(breaker.allowed(at(0)), Allowed::All);
+    }
+
+    #[test]
+    fn one_is_tried_after_each_pause_and_pauses_grow_to_a_bound() {
+        let mut breaker = breaker(1);
+        let (mut now, mut last) = (0, 0);
+        for count in 0..10 {
+            let Blame::Type { pause, .. } = breaker.failed(&"a".into(), 0, at(now)) else { panic!("{count}") };
+            assert!(pause.as_secs() >= last && pause <= LONGEST);
+            last = pause.as_secs();
+            now += last;
+            assert_eq!(breaker.allowed(at(now)), Allowed::Probe);
+            breaker.probe();
+            assert_eq!(breaker.allowed(at(now)), Allowed::AfterProbe);
+        }
+        assert_eq!(last, LONGEST.as_secs());
+        breaker.probe_ended();
+        assert_eq!(breaker.allowed(at(now)), Allowed::Probe);
+        breaker.succeeded();
+        assert_eq!(breaker.allowed(at(now)), Allowed::All);
+    }
+}

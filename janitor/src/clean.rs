@@ -1,0 +1,203 @@
+//! Cleaning one resource.
+
+use std::{io, process::ExitStatus, sync::Arc};
+
+use boskos_client::{Client, Error, Lease, LeaseOptions, ResourceName, UserDataPatch, frame::Work};
+use boskos_core::state;
+use boskos_runtime::signal::Shutdown;
+
+use crate::{
+    FAILURES, NOTES, Options, QUARANTINED, REASON,
+    breaker::Blame,
+    candidates,
+    group::Group,
+    standing::{Probe, Standing},
+};
+
+/// What jobs need. Clones share all of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Tools {
+    pub(crate) client: Client,
+    pub(crate) work: Work,
+    pub(crate) standing: Standing,
+    pub(crate) options: Arc<Options>,
+}
+
+/// How a run of the command ended.
+enum End {
+    /// By itself.
+    Exited(io::Result<ExitStatus>),
+    TimedOut,
+    /// The resource is no longer ours.
+    Lost,
+    /// The process is to stop.
+    Stopping,
+}
+
+impl Tools {
+    /// Has the command clean what `lease` holds, and gives it back as it deserves.
+    pub(crate) async fn clean(self, lease: Lease, stop: Shutdown, probe: Option<Probe>) {
+        let resource = lease.resource();
+        let (r#type, name) = (resource.r#type, resource.name);
+        let arguments = self.options.commands.arguments(&r#type, &name);
+        let started = self
+            .options
+            .commands
+            .program(&r#type)
+            .and_then(|program| Group::start(&program, &arguments, &r#type, &name, self.client.clock()));
+        let mut group = match started {
+            Ok(group) => group,
+            Err(error) => {
+                tracing::error!(%r#type, %name, %error, "the command cannot be run");
+                self.work.failed(r#type.as_str(), "not_runnable");
+                let blame = self.standing.unrunnable(&r#type);
+                return self.give_back(lease, blame, "").await;
+            }
+        };
+        tracing::info!(%r#type, %name, "cleaning");
+        let end = self.run(&mut group, &lease, &stop).await;
+        // Nobody of it may touch the resource once it is somebody else's, whatever the outcome.
+        group.end().await;
+        match end {
+            End::Exited(Ok(status)) if status.success() => self.free(lease).await,
+            End::Exited(Ok(status)) => self.failed(lease, "command", &format!("the command ended with {status}")).await,
+            End::Exited(Err(error)) => self.failed(lease, "command", &format!("the command was lost: {error}")).await,
+            End::TimedOut => self.failed(lease, "timeout", "the command took too long").await,
+            End::Lost => self.work.failed(r#type.as_str(), "lost"),
+            // Dropped: it goes back dirty, and nothing counts.
+            End::Stopping => drop(lease),
+        }
+        drop(probe);
+    }
+
+    async fn run(&self, group: &mut Group, lease: &Lease, stop: &Shutdown) -> End {
+        let clock = self.client.clock();
+        let overdue = async {
+            match self.options.timeout {
+                Some(timeout) => clock.sleep(timeout).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            lost = lease.lost() => {
+                tracing::warn!(name = %lease.name(), %lost, "no longer ours: the command is ended, nothing is freed");
+                End::Lost
+            }
+            ended = group.wait() => End::Exited(ended),
+            _ = stop.triggered() => End::Stopping,
+            () = overdue => End::TimedOut,
+        }
+    }
+
+    async fn free(&self, lease: Lease) {
+        let resource = lease.resource();
+        let (r#type, name) = (resource.r#type.clone(), resource.name.clone());
+        self.standing.succeeded(&r#type);
+        let notes = resource.user_data.to_map().into_keys().filter(|key| key.starts_with(NOTES));
+        let wiped: UserDataPatch = notes.map(|key| (key, None)).collect();
+        let freed = async {
+            self.check_still_ours(&lease).await?;
+            if !wiped.is_empty() {
+                lease.update(&wiped).await?;
+            }
+            lease.release(state::FREE).await
+        };
+        match freed.await {
+            Ok(()) => {
+                self.work.did(r#type.as_str(), 1);
+                tracing::info!(%r#type, %name, "free");
+            }
+            Err(error) => self.not_released(r#type.as_str(), &name, &error),
+        }
+    }
+
+    /// Refuses if the resource changed hands: a process that was stopped may have come back to a resource that
+    /// another one of the same name holds by now, and the server could not tell the two apart.
+    async fn check_still_ours(&self, lease: &Lease) -> Result<(), Error> {
+        let resource = lease.resource();
+        match self.client.history(resource.name.as_str(), 1).await {
+            // Heartbeats are no transitions: the newest one is our own grant.
+            Ok(rows) if rows.first().is_none_or(|newest| newest.time <= resource.last_update) => Ok(()),
+            Ok(_) | Err(Error::NotFound { .. }) => {
+                let name = resource.name.as_str().to_owned();
+                Err(Error::LeaseLost { name, why: "it changed hands meanwhile".to_owned() })
+            }
+            // One that cannot tell.
+            Err(Error::OlderServer { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn failed(&self, lease: Lease, metric: &'static str, reason: &str) {
+        let resource = lease.resource();
+        self.work.failed(resource.r#type.as_str(), metric);
+        let before = candidates::failures(&resource);
+        let blame = self.standing.failed(&resource.r#type, &resource.name, before);
+        self.give_back(lease, blame, reason).await;
+    }
+
+    /// Gives back what was not cleaned, and takes note of it if it is the resource's fault.
+    async fn give_back(&self, lease: Lease, blame: Blame, reason: &str) {
+        let resource = lease.resource();
+        let (r#type, name) = (resource.r#type.clone(), resource.name.clone());
+        let mut dest = state::DIRTY;
+        let mut forgiven = Vec::new();
+        let noted = match blame {
+            Blame::Resource => {
+                let failures = candidates::failures(&resource).saturating_add(1);
+                let mut note: UserDataPatch = [(FAILURES.to_owned(), Some(failures.to_string()))].into();
+                if failures >= self.options.quarantine_after.get() {
+                    dest = QUARANTINED;
+                    note.insert(REASON.to_owned(), Some(format!("failed {failures} times in a row; last: {reason}")));
+                    self.work.failed(r#type.as_str(), "quarantined");
+                }
+                tracing::warn!(%r#type, %name, failures, reason, state = dest, "not cleaned");
+                lease.update(&note).await
+            }
+            Blame::Type { forgiven: others, .. } => {
+                tracing::warn!(%r#type, %name, reason, "not cleaned, and not counted");
+                forgiven = others;
+                forgiven.retain(|(other, _)| *other != name);
+                Ok(())
+            }
+        };
+        // Without the reason nobody would know why it is there.
+        let dest = if noted.is_ok() { dest } else { state::DIRTY };
+        if let Err(error) = noted {
+            tracing::warn!(%name, %error, "its failures could not be noted");
+        }
+        if let Err(error) = lease.release(dest).await {
+            self.not_released(r#type.as_str(), &name, &error);
+        }
+        for (name, failures) in forgiven {
+            self.forgive(&name, failures).await;
+        }
+    }
+
+    /// Sets the failures of a resource that is dirty back to what they were.
+    async fn forgive(&self, name: &ResourceName, failures: u32) {
+        let taken = self.client.acquire_by_state(state::DIRTY, state::CLEANING, std::slice::from_ref(name)).await;
+        let resource = match taken.map(|all| all.into_iter().next()) {
+            Ok(Some(resource)) => resource,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::debug!(%name, %error, "not dirty any more: its failures stay");
+                return;
+            }
+        };
+        let lease = self.client.lease(resource, LeaseOptions::dropped_into(state::DIRTY));
+        let note = [(FAILURES.to_owned(), Some(failures.to_string()).filter(|_| failures > 0))].into();
+        if let Err(error) = lease.update(&note).await {
+            tracing::warn!(%name, %error, "its failures could not be set back");
+        }
+        if let Err(error) = lease.release(state::DIRTY).await {
+            tracing::warn!(%name, %error, "not given back");
+        }
+    }
+
+    fn not_released(&self, r#type: &str, name: &ResourceName, error: &Error) {
+        self.work.failed(r#type, if error.is_lost() { "lost" } else { "release" });
+        tracing::warn!(r#type, %name, %error, "not released");
+    }
+}

@@ -1,0 +1,165 @@
+//! Which command cleans which type.
+
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    env,
+    ffi::{OsStr, OsString},
+    fs, io,
+    os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _},
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use boskos_client::{ResourceName, ResourceType, types::TypeFlags};
+
+/// The command of types that have none of their own, as images in the field carry it.
+const DEFAULT: &str = "/bin/gcp_janitor.py";
+
+/// What one `--janitor-path` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathFlag {
+    /// `PATH`: for all types without one of their own.
+    Others(PathBuf),
+    /// `TYPE=PATH`.
+    Of(ResourceType, PathBuf),
+}
+
+/// Why a command is of no use.
+#[derive(Debug, thiserror::Error)]
+#[error("--janitor-path: cannot run {}", path.display())]
+pub struct CommandError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+/// The commands and what they are called with.
+#[derive(Clone, Debug)]
+pub struct Commands {
+    others: PathBuf,
+    by_type: BTreeMap<ResourceType, PathBuf>,
+    arguments: Vec<OsString>,
+}
+
+// === impl PathFlag ===
+
+impl FromStr for PathFlag {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text.split_once('=') {
+            // A path may hold the sign too; a type holds no slash.
+            Some((r#type, path)) if !r#type.is_empty() && !r#type.contains('/') => Self::Of(r#type.into(), path.into()),
+            _ => Self::Others(text.into()),
+        })
+    }
+}
+
+// === impl Commands ===
+
+impl Commands {
+    /// The commands of `paths`, the last for a type counts, after a look whether those that `types` may need are
+    /// there.
+    ///
+    /// # Errors
+    ///
+    /// If one is not, or cannot be run.
+    pub fn new(paths: &[PathFlag], arguments: Vec<OsString>, types: &TypeFlags) -> Result<Self, CommandError> {
+        let mut commands = Self { others: DEFAULT.into(), by_type: BTreeMap::new(), arguments };
+        for path in paths {
+            match path {
+                PathFlag::Others(path) => commands.others.clone_from(path),
+                PathFlag::Of(r#type, path) => drop(commands.by_type.insert(r#type.clone(), path.clone())),
+            }
+        }
+        let listed = types.resource_type.as_deref().unwrap_or_default().split(',').map(str::trim);
+        let mut others = listed.filter(|r#type| !r#type.is_empty() && !commands.by_type.contains_key(*r#type));
+        // Types of a file come and go: any may turn up.
+        let needs_others = types.resource_type_from_config.is_some() || others.next().is_some();
+        for path in commands.by_type.values().chain(needs_others.then_some(&commands.others)) {
+            find(path).map_err(|source| CommandError { path: path.clone(), source })?;
+        }
+        Ok(commands)
+    }
+
+    /// The command for `type`, as it is to be found now.
+    ///
+    /// # Errors
+    ///
+    /// If it is missing or cannot be run.
+    pub(crate) fn program(&self, r#type: &ResourceType) -> io::Result<PathBuf> {
+        find(self.by_type.get(r#type).unwrap_or(&self.others))
+    }
+
+    /// What it is called with for one resource.
+    pub(crate) fn arguments(&self, r#type: &ResourceType, name: &ResourceName) -> Vec<OsString> {
+        let word = r#type.as_str().rsplit('-').next().unwrap_or_default();
+        let own = OsString::from(format!("--{word}={name}"));
+        std::iter::once(own).chain(self.arguments.iter().cloned()).collect()
+    }
+}
+
+/// The file that a shell would run.
+fn find(command: &Path) -> io::Result<PathBuf> {
+    if command.as_os_str().as_bytes().contains(&b'/') {
+        return runnable(command).map(|()| command.to_owned());
+    }
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut why = io::Error::new(io::ErrorKind::NotFound, "not found in PATH");
+    for dir in env::split_paths(&path).filter(|_| command.as_os_str() != OsStr::new("")) {
+        let file = dir.join(command);
+        match runnable(&file) {
+            Ok(()) => return Ok(file),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => why = error,
+        }
+    }
+    Err(why)
+}
+
+fn runnable(file: &Path) -> io::Result<()> {
+    let metadata = fs::metadata(file)?;
+    let is_runnable = metadata.is_file() && metadata.permissions().mode() & 0o111 != 0;
+    if is_runnable { Ok(()) } else { Err(io::Error::new(io::ErrorKind::PermissionDenied, "not an executable file")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn types(listed: &str) -> TypeFlags {
+        TypeFlags { resource_type: Some(listed.to_owned()), resource_type_from_config: None }
+    }
+
+    fn paths(texts: &[&str]) -> Vec<PathFlag> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn commands_are_called_by_the_last_word_of_the_type() {
+        let arguments = vec!["--hours".into(), "0".into()];
+        let commands = Commands::new(&paths(&["/nowhere", "/bin/sh"]), arguments, &types("a")).unwrap();
+        for (r#type, word) in [("gce-project", "--project=n"), ("project", "--project=n"), ("a-b-c", "--c=n")] {
+            let called = commands.arguments(&r#type.into(), &"n".into());
+            assert_eq!(called, [word, "--hours", "0"], "{type}");
+        }
+    }
+
+    #[test]
+    fn types_have_commands_of_their_own_and_all_that_may_be_needed_must_be_there() {
+        let both = paths(&["/bin/sh", "a=cat", "odd/x=y=z"]);
+        assert_eq!(both[2], PathFlag::Others("odd/x=y=z".into()));
+        let commands = Commands::new(&both[..2], Vec::new(), &types("a,b")).unwrap();
+        assert!(commands.program(&"a".into()).unwrap().ends_with("cat"));
+        assert_eq!(commands.program(&"b".into()).unwrap(), Path::new("/bin/sh"));
+        // The default is not there, and nobody needs it.
+        Commands::new(&paths(&["a=/bin/sh"]), Vec::new(), &types("a")).unwrap();
+        let refused = |texts: &[&str], listed: &str| {
+            Commands::new(&paths(texts), Vec::new(), &types(listed)).unwrap_err().path.display().to_string()
+        };
+        assert_eq!(refused(&["a=/bin/sh", "/nowhere"], "a,b"), "/nowhere");
+        assert_eq!(refused(&["a=/nowhere"], "b"), "/nowhere");
+        assert_eq!(refused(&["no-such-command"], "b"), "no-such-command");
+        assert_eq!(refused(&["/bin"], "b"), "/bin");
+    }
+}
