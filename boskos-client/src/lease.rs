@@ -155,6 +155,21 @@ impl Lease {
         lost.clone().expect("waited for")
     }
 
+    /// Asks the server's history whether the resource changed hands, whatever the heartbeats said: for who is about to
+    /// give back, in one process of several of the same name, what it may have lost while it was stopped.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::LeaseLost`] if it is lost, also by this very call. What the history cannot tell is no error.
+    pub async fn verify(&self) -> Result<(), Error> {
+        self.shared.look();
+        if self.shared.lost.borrow().is_none() && self.shared.was_overtaken().await {
+            let silent = self.shared.client.clock().mono().saturating_since(*self.shared.alive.lock());
+            self.shared.lose(Lost::Overtaken { silent });
+        }
+        if self.shared.lost.borrow().is_some() { Err(self.shared.lost_error()) } else { Ok(()) }
+    }
+
     /// Merges `patch` into the resource's user data; counts as a heartbeat.
     ///
     /// # Errors

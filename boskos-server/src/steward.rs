@@ -218,7 +218,6 @@ impl Steward {
         if wake.at_once
             || earlier(wake.mono, armed.mono)
             || wake.wall.is_some() && (armed.wall.is_none() || wake.wall < armed.wall)
-            || wake.places && !armed.places
         {
             inner.armed = wake;
             self.rouse.notify_one();

@@ -65,7 +65,12 @@ impl Tools {
             End::TimedOut => self.failed(lease, "timeout", "the command took too long").await,
             End::Lost => self.work.failed(r#type.as_str(), "lost"),
             // Dropped: it goes back dirty, and nothing counts.
-            End::Stopping => drop(lease),
+            End::Stopping => {
+                if let Err(error) = lease.verify().await {
+                    self.not_released(r#type.as_str(), &name, &error);
+                }
+                drop(lease);
+            }
         }
         drop(probe);
     }
@@ -97,7 +102,7 @@ impl Tools {
         let notes = resource.user_data.to_map().into_keys().filter(|key| key.starts_with(NOTES));
         let wiped: UserDataPatch = notes.map(|key| (key, None)).collect();
         let freed = async {
-            self.check_still_ours(&lease).await?;
+            lease.verify().await?;
             if !wiped.is_empty() {
                 lease.update(&wiped).await?;
             }
@@ -112,25 +117,12 @@ impl Tools {
         }
     }
 
-    /// Refuses if the resource changed hands: a process that was stopped may have come back to a resource that
-    /// another one of the same name holds by now, and the server could not tell the two apart.
-    async fn check_still_ours(&self, lease: &Lease) -> Result<(), Error> {
-        let resource = lease.resource();
-        match self.client.history(resource.name.as_str(), 1).await {
-            // Heartbeats are no transitions: the newest one is our own grant.
-            Ok(rows) if rows.first().is_none_or(|newest| newest.time <= resource.last_update) => Ok(()),
-            Ok(_) | Err(Error::NotFound { .. }) => {
-                let name = resource.name.as_str().to_owned();
-                Err(Error::LeaseLost { name, why: "it changed hands meanwhile".to_owned() })
-            }
-            // One that cannot tell.
-            Err(Error::OlderServer { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
     async fn failed(&self, lease: Lease, metric: &'static str, reason: &str) {
         let resource = lease.resource();
+        if let Err(error) = lease.verify().await {
+            // Not its fault, nor the type's.
+            return self.not_released(resource.r#type.as_str(), &resource.name, &error);
+        }
         self.work.failed(resource.r#type.as_str(), metric);
         let before = candidates::failures(&resource);
         let blame = self.standing.failed(&resource.r#type, &resource.name, before);

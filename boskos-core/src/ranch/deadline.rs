@@ -8,12 +8,11 @@ use crate::{MonoTime, Now, WallTime};
 pub struct Wake {
     /// There is something to do already.
     pub at_once: bool,
-    /// The first deadline on the monotonic clock.
+    /// The first deadline on the monotonic clock: somebody waits, or has a place. Time in which nobody looks at that
+    /// clock may not count, so that it is to be looked at now and then until the deadline comes.
     pub mono: Option<MonoTime>,
     /// The first deadline on the wall clock.
     pub wall: Option<WallTime>,
-    /// Whether queue places exist: time in which nobody looks would count against them.
-    pub places: bool,
 }
 
 impl Ranch {
@@ -28,7 +27,6 @@ impl Ranch {
             at_once: chores && able,
             mono: mono.into_iter().flatten().min(),
             wall: self.inventory.first_expiring().map(|(at, _)| at).filter(|_| able && !self.syncing),
-            places: self.places.len() > 0,
         }
     }
 

@@ -42,9 +42,32 @@ impl Steward {
     }
 
     fn pause(&self, wake: Wake) -> Duration {
-        let mono = wake.mono.map(|at| self.clock.until(at));
-        let wall = wake.wall.map(|at| self.clock.until_wall(at).min(LOOK_AT_WALL_EVERY));
-        let look = wake.places.then_some(LOOK_EVERY);
-        [mono, wall, look].into_iter().flatten().min().unwrap_or(LOOK_AT_WALL_EVERY)
+        shortest(wake.mono.map(|at| self.clock.until(at)), wake.wall.map(|at| self.clock.until_wall(at)))
+    }
+}
+
+/// How long to sleep with these deadlines ahead.
+///
+/// While a monotonic one is ahead the clock is looked at every second: it takes a longer gap for time in which the
+/// process did not run, and who waits would wait that much longer.
+fn shortest(mono: Option<Duration>, wall: Option<Duration>) -> Duration {
+    let (mono, wall) =
+        (mono.map_or(LOOK_AT_WALL_EVERY, |mono| mono.min(LOOK_EVERY)), wall.unwrap_or(LOOK_AT_WALL_EVERY));
+    mono.min(wall).min(LOOK_AT_WALL_EVERY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_waits_by_the_monotonic_clock_has_it_looked_at_every_second() {
+        let seconds = Duration::from_secs;
+        assert_eq!(shortest(Some(seconds(30)), None), LOOK_EVERY);
+        assert_eq!(shortest(Some(seconds(30)), Some(Duration::ZERO)), Duration::ZERO);
+        assert_eq!(shortest(Some(Duration::from_millis(5)), Some(seconds(9))), Duration::from_millis(5));
+        assert_eq!(shortest(None, Some(seconds(9))), seconds(9));
+        assert_eq!(shortest(None, Some(seconds(3600))), LOOK_AT_WALL_EVERY);
+        assert_eq!(shortest(None, None), LOOK_AT_WALL_EVERY);
     }
 }
