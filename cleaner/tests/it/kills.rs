@@ -63,5 +63,6 @@ async fn killed_after_any_call_no_account_is_lost() {
             eventually("dirty", async || look(&mason, part.as_str()).await == ("dirty".into(), String::new())).await;
         }
     }
-    assert!(cuts >= 6, "{cuts}");
+    // After the last call the cluster is gone, whether the kill or that is seen first.
+    assert!(cuts >= 5, "{cuts}");
 }
