@@ -176,6 +176,10 @@ impl Ranch {
         }
         let state_changes = from.resource.state != to.resource.state || from.resource.r#type != to.resource.r#type;
         let moves = state_changes || from.resource.owner != to.resource.owner;
+        let moves_only = moves
+            && age == Age::Fresh
+            && from.resource.r#type == to.resource.r#type
+            && from.resource.user_data == to.resource.user_data;
         let counted = state_changes.then(|| self.counted_as(&to.resource.state));
         let transition = moves.then(|| {
             to.last_transition = fresh;
@@ -188,7 +192,7 @@ impl Ranch {
         self.add_target_candidate(draft, &to);
         self.inventory.get_mut(key).flight = Some(draft.id);
         let to = Arc::new(to);
-        draft.writes.push(Write::Put(Put { key, replaces: Some(version), record: to.clone(), transition }));
+        draft.writes.push(Write::Put(Put { key, replaces: Some(version), record: to.clone(), transition, moves_only }));
         draft.changes.push(Change { key, to: Some(to), counted, role });
     }
 
@@ -246,6 +250,7 @@ impl Ranch {
             replaces: None,
             record: record.clone(),
             transition: Some(transition),
+            moves_only: false,
         }));
         draft.changes.push(Change { key, to: Some(record), counted: Some(counted), role });
         key

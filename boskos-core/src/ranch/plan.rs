@@ -61,6 +61,9 @@ pub struct Put {
     pub record: Arc<Record>,
     /// What history is to say; `None` for heartbeats and user data.
     pub transition: Option<Transition>,
+    /// Whether the transition, the expiration and `leaving` are all that is new: the form as it was and these make the
+    /// form to write, whose sequence and time are those of the transition.
+    pub moves_only: bool,
 }
 
 /// Deletes one resource.

@@ -6,6 +6,7 @@
 mod backup;
 mod batch;
 mod check;
+mod deferred;
 mod dir;
 mod disturbance;
 mod error;
@@ -194,7 +195,9 @@ fn create(dir: &DataDir) -> Result<(), SqliteError> {
         let connection = format::connect(path, Access::Write)?;
         let (application, format) = (format::APPLICATION_ID, format::FORMAT);
         let settings = format!("PRAGMA application_id = {application}; PRAGMA user_version = {format};");
-        connection.execute_batch(&format!("BEGIN; {settings} {} COMMIT;", format::SCHEMA)).map_err(error())?;
+        connection
+            .execute_batch(&format!("BEGIN; {settings} {} {} COMMIT;", format::SCHEMA, format::RESOURCES_VIEW))
+            .map_err(error())?;
         writer::empty_log(&connection).map_err(error())?;
         connection.close().map_err(|(_, source)| error()(source))
     })

@@ -36,6 +36,7 @@ mod store_claims;
 mod store_contract;
 mod store_copies;
 mod store_damage;
+mod store_deferred;
 mod store_directory;
 mod store_doubles;
 mod store_format;

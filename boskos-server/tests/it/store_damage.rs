@@ -71,8 +71,8 @@ fn sound_store_is_found_sound() {
     let report = check_store(dir.path()).unwrap();
     assert!(report.is_sound(), "{report}");
     let counts = (report.format, report.resources, report.lifecycles, report.places, report.history, report.totals);
-    assert_eq!(counts, (1, u64::from(RESOURCES), 1, 1, u64::from(RESOURCES), 1));
-    assert!(report.to_string().starts_with("sound: format 1, 300 resources"), "{report}");
+    assert_eq!(counts, (2, u64::from(RESOURCES), 1, 1, u64::from(RESOURCES), 1));
+    assert!(report.to_string().starts_with("sound: format 2, 300 resources"), "{report}");
     assert_eq!(contents_in(dir.path()).resources.len(), RESOURCES as usize);
 }
 

@@ -64,12 +64,16 @@ pub(crate) fn change(key: u32, record: &Record, before: Option<&Record>, previou
         replaces: before.map(|_| 0),
         record: record.clone().into(),
         transition: Some(transition),
+        moves_only: before.is_some_and(|before| {
+            before.resource.user_data == resource.user_data && record.last_transition == record.sequence
+        }),
     })
 }
 
 /// A heartbeat: no transition.
 pub(crate) fn touch(key: u32, record: &Record) -> Write {
-    Write::Put(Put { key: ResourceKey::new(key), replaces: Some(0), record: record.clone().into(), transition: None })
+    let record = record.clone().into();
+    Write::Put(Put { key: ResourceKey::new(key), replaces: Some(0), record, transition: None, moves_only: false })
 }
 
 pub(crate) fn delete(key: u32, before: &Record, sequence: Sequence) -> Write {

@@ -1,9 +1,10 @@
 //! Writes batches of plans, each in one transaction.
 
-use boskos_core::ranch::plan::{Plan, Write};
+use boskos_core::ranch::plan::{Plan, Transition, Write};
 use rusqlite::{Connection, ErrorCode, Statement, ffi};
 
 use super::{
+    deferred::Deferred,
     disturbance::{Disturbance, Moment},
     load::{Marks, RowError, count_history},
     row::{
@@ -28,6 +29,7 @@ pub(super) struct Session<'c> {
     statements: Statements<'c>,
     sum: Checksum,
     totals: Totals,
+    deferred: Deferred,
     marks: Marks,
     /// Rows in history.
     rows: u64,
@@ -75,13 +77,15 @@ impl<'c> Session<'c> {
         limit: u64,
         disturbance: &'c dyn Disturbance,
     ) -> Result<Self, RowError> {
+        let marks = Marks::read(connection)?;
         Ok(Self {
             connection,
             disturbance,
             statements: Statements::prepare(connection)?,
             sum: Checksum::default(),
             totals: Totals::read(connection)?,
-            marks: Marks::read(connection)?,
+            deferred: Deferred::read(connection, &marks, limit)?,
+            marks,
             rows: count_history(connection)?,
             limit,
         })
@@ -105,6 +109,7 @@ impl<'c> Session<'c> {
             self.apply(write, &mut draft)?;
         }
         self.totals.write(&mut self.statements.put_total, &mut self.sum)?;
+        self.deferred.enter(plans.len(), &mut self.statements.put, &mut self.sum, &mut draft.marks)?;
         self.write_marks(&draft.marks)?;
         self.trim(&mut draft)?;
         Ok(draft)
@@ -112,49 +117,57 @@ impl<'c> Session<'c> {
 
     fn apply(&mut self, write: &Write, draft: &mut Draft) -> rusqlite::Result<()> {
         let (statements, sum) = (&mut self.statements, &mut self.sum);
-        let transition = match write {
+        match write {
             Write::Put(put) => {
+                if let Some(transition) = self.deferred.takes(put) {
+                    self.deferred.add(put, transition);
+                    return self.note(transition, &HistoryColumns::of_move(put, transition), draft);
+                }
+                self.deferred.forget(put.key.get());
                 let row = ResourceColumns::of(put);
                 if put.replaces.is_none() && row.write(&mut statements.create, sum)? == 1 {
                     draft.marks.resources += 1;
                 } else {
                     row.write(&mut statements.put, sum)?;
                 }
-                put.transition.as_ref()
+                if let Some(transition) = &put.transition {
+                    self.note(transition, &HistoryColumns::of(transition), draft)?;
+                }
             }
             Write::Delete(delete) => {
+                self.deferred.forget(delete.key.get());
                 let gone = statements.delete.execute([delete.key.get()])? as u64;
                 draft.marks.resources = draft.marks.resources.saturating_sub(gone);
                 draft.marks.sequence = draft.marks.sequence.max(delete.transition.id);
-                Some(&delete.transition)
+                self.note(&delete.transition, &HistoryColumns::of(&delete.transition), draft)?;
             }
             Write::PutPlace(record) => {
                 PlaceColumns::of(record).write(&mut statements.put_place, sum)?;
-                None
             }
             Write::DeletePlace(number) => {
                 statements.delete_place.execute([number.cast_signed()])?;
                 draft.marks.place = draft.marks.place.max(*number);
-                None
             }
             Write::PutLifecycle(record) => {
                 let definition = definition(record);
                 LifecycleColumns::of(record, &definition).write(&mut statements.put_lifecycle, sum)?;
-                None
             }
             Write::DeleteLifecycle(r#type) => {
                 statements.delete_lifecycle.execute([r#type.as_str()])?;
-                None
             }
-        };
-        if let Some(transition) = transition {
-            if self.limit > 0 {
-                HistoryColumns::of(transition).write(&mut statements.add_history, sum)?;
-                draft.rows += 1;
-            }
-            if let Some(state) = &transition.counted {
-                self.totals.count(&transition.r#type, state);
-            }
+        }
+        Ok(())
+    }
+
+    /// Writes a row of history, if there is one, and counts the arrival.
+    fn note(&mut self, transition: &Transition, row: &HistoryColumns<'_>, draft: &mut Draft) -> rusqlite::Result<()> {
+        if self.limit > 0 {
+            row.write(&mut self.statements.add_history, &mut self.sum)?;
+            draft.rows += 1;
+            self.deferred.noted();
+        }
+        if let Some(state) = &transition.counted {
+            self.totals.count(&transition.r#type, state);
         }
         Ok(())
     }
@@ -164,6 +177,7 @@ impl<'c> Session<'c> {
             (MarkColumns::SEQUENCE, self.marks.sequence, marks.sequence),
             (MarkColumns::PLACE, self.marks.place, marks.place),
             (MarkColumns::RESOURCES, self.marks.resources, marks.resources),
+            (MarkColumns::ENTERED, self.marks.entered, marks.entered),
         ];
         for (name, old, new) in changes {
             if old != new {
@@ -187,7 +201,8 @@ impl<'c> Session<'c> {
         }
         let added = draft.rows.saturating_sub(self.rows);
         let bite = (draft.rows - self.limit).min(TRIM.max(2 * added));
-        draft.rows -= self.statements.trim_history.execute([bite.cast_signed()])? as u64;
+        let spared = self.deferred.spares(&draft.marks);
+        draft.rows -= self.statements.trim_history.execute([spared.cast_signed(), bite.cast_signed()])? as u64;
         Ok(())
     }
 
@@ -195,6 +210,17 @@ impl<'c> Session<'c> {
         self.disturbance.at(Moment::Commit, self.connection).map_err(classify)?;
         self.statements.commit.execute([]).map_err(classify)?;
         self.disturbance.at(Moment::Committed, self.connection).map_err(classify)
+    }
+
+    /// Commits the rows of resources that are not up to date.
+    pub(super) fn enter_all(&mut self) -> Result<(), Failure> {
+        let mut marks = self.marks;
+        self.statements.begin.execute([]).map_err(Failure::NotWritten)?;
+        self.deferred.enter_all(&mut self.statements.put, &mut self.sum, &mut marks).map_err(Failure::NotWritten)?;
+        self.write_marks(&marks).map_err(Failure::NotWritten)?;
+        self.commit()?;
+        self.marks = marks;
+        Ok(())
     }
 
     /// Commits something that changes nothing, to see whether that is possible.
@@ -230,8 +256,9 @@ impl<'c> Statements<'c> {
             put_total: connection.prepare(TotalColumns::REPLACE)?,
             put_mark: connection.prepare(MarkColumns::REPLACE)?,
             add_history: connection.prepare(HistoryColumns::INSERT)?,
-            trim_history: connection
-                .prepare("DELETE FROM history WHERE id IN (SELECT id FROM history ORDER BY id LIMIT ?)")?,
+            trim_history: connection.prepare(
+                "DELETE FROM history WHERE id IN (SELECT id FROM history WHERE id <= ? ORDER BY id LIMIT ?)",
+            )?,
         })
     }
 }

@@ -178,7 +178,7 @@ impl Report {
         let mut count = 0;
         let mut sum = Checksum::default();
         let mut read = || -> Result<(), RowError> {
-            let mut statement = connection.prepare(<C::Of<'static> as Columns<'static>>::SELECT)?;
+            let mut statement = connection.prepare(<C::Of<'static> as Columns<'static>>::select(self.format))?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
                 count += 1;

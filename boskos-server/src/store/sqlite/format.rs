@@ -18,7 +18,7 @@ pub(super) const FILE: &str = "boskos.db";
 pub(super) const APPLICATION_ID: u32 = 0x626f_736b;
 
 /// The format that this version writes.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// Pages after which a commit also moves the log into the file: 40 MB of log.
 const CHECKPOINT_PAGES: u32 = 10_000;
@@ -86,22 +86,38 @@ CREATE TABLE history (
     from_owner TEXT,
     to_state TEXT,                    -- null: deleted
     to_owner TEXT,
-    checksum INTEGER NOT NULL
+    checksum INTEGER NOT NULL,
+    key INTEGER,                      -- the resource's, if its own row is written later
+    expires INTEGER,
+    leaving INTEGER
 ) STRICT;
 CREATE TABLE mark (
     name TEXT PRIMARY KEY,
     value INTEGER NOT NULL,
     checksum INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE VIEW resources AS
-    SELECT name, type, state, coalesce(owner, '') AS owner,
-        strftime('%Y-%m-%dT%H:%M:%fZ', updated / 1e9, 'unixepoch') AS updated,
-        strftime('%Y-%m-%dT%H:%M:%fZ', expires / 1e9, 'unixepoch') AS expires, user_data
-    FROM resource ORDER BY name;
 CREATE VIEW transitions AS
     SELECT id, strftime('%Y-%m-%dT%H:%M:%fZ', at / 1e9, 'unixepoch') AS at, name, type,
         from_state, from_owner, to_state, to_owner
     FROM history ORDER BY id;
+";
+
+/// The view of resources as they are, their own rows being up to date or not.
+pub(super) const RESOURCES_VIEW: &str = "
+CREATE VIEW resources AS
+    WITH late AS (
+        SELECT key, max(id) AS id, to_state, to_owner, at, expires FROM history
+        WHERE key IS NOT NULL AND id > coalesce((SELECT value FROM mark WHERE name = 'entered'), 0)
+        GROUP BY key
+    )
+    SELECT name, type, iif(late.id IS NULL, state, to_state) AS state,
+        coalesce(iif(late.id IS NULL, owner, to_owner), '') AS owner,
+        strftime('%Y-%m-%dT%H:%M:%fZ', iif(late.id IS NULL, updated, at) / 1e9, 'unixepoch') AS updated,
+        strftime('%Y-%m-%dT%H:%M:%fZ', iif(late.id IS NULL, resource.expires, late.expires) / 1e9, 'unixepoch')
+            AS expires,
+        user_data
+    FROM resource LEFT JOIN late ON late.key = resource.key AND late.id > last_transition
+    ORDER BY name;
 ";
 
 /// What a connection is for.

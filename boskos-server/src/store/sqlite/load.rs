@@ -9,6 +9,7 @@ use boskos_core::{
 use rusqlite::Connection;
 
 use super::{
+    deferred::{self, LateForms},
     error::SqliteError,
     format::{self, Access},
     row::{
@@ -48,6 +49,8 @@ struct Tally {
 pub(super) fn load(path: &Path, sink: &mut dyn LoadSink) -> Result<(), SqliteError> {
     let connection = format::connect(path, Access::Read)?;
     let named = |error: RowError| error.in_file(path);
+    // All as of one moment: what a row lacks is in history, or the other way round.
+    connection.execute_batch("BEGIN").map_err(|error| named(error.into()))?;
     each::<LifecycleColumns<'static>, _>(&connection, "", |row| {
         sink.lifecycle(row.record()?);
         Ok(())
@@ -68,7 +71,8 @@ pub(super) fn load(path: &Path, sink: &mut dyn LoadSink) -> Result<(), SqliteErr
     .map_err(named)?;
     let marks = Marks::read(&connection).map_err(named)?;
 
-    let tally = load_resources(connection, path, sink, marks.resources)?;
+    let late = deferred::late_forms(&connection, &marks).map_err(named)?;
+    let tally = load_resources(connection, path, sink, marks.resources, late)?;
     if tally.resources < marks.resources {
         return Err(SqliteError::RowsMissing { path: path.into(), has: tally.resources, needs: marks.resources });
     }
@@ -83,6 +87,7 @@ fn load_resources(
     path: &Path,
     sink: &mut dyn LoadSink,
     expected: u64,
+    late: LateForms,
 ) -> Result<Tally, SqliteError> {
     sink.expect_resources(usize::try_from(expected).unwrap_or(0));
     let (chunks, received) = mpsc::sync_channel::<Vec<Stored>>(CHUNKS);
@@ -90,7 +95,7 @@ fn load_resources(
         let reading = thread::Builder::new()
             .name("store-reader".to_owned())
             .spawn_scoped(scope, move || {
-                let mut tally = read_resources(&connection, &chunks)?;
+                let mut tally = read_resources(&connection, &late, &chunks)?;
                 drop(chunks);
                 tally.highest = tally.highest.max(verify_history(&connection)?);
                 Ok(tally)
@@ -104,14 +109,22 @@ fn load_resources(
     })
 }
 
-fn read_resources(connection: &Connection, chunks: &mpsc::SyncSender<Vec<Stored>>) -> Result<Tally, RowError> {
+fn read_resources(
+    connection: &Connection,
+    late: &LateForms,
+    chunks: &mpsc::SyncSender<Vec<Stored>>,
+) -> Result<Tally, RowError> {
     let mut tally = Tally { resources: 0, highest: 0 };
     let mut words = Words::default();
     let mut chunk = Vec::with_capacity(CHUNK);
     each::<ResourceColumns<'static>, _>(connection, "", |row| {
         tally.resources += 1;
         tally.highest = tally.highest.max(row.highest());
-        chunk.push(row.stored(&mut words)?);
+        let mut stored = row.stored(&mut words)?;
+        if let Some(form) = stored.key.and_then(|key| late.get(&key.get())) {
+            form.apply(&mut stored.record);
+        }
+        chunk.push(stored);
         if chunk.len() == CHUNK {
             // The other side takes everything until this one hangs up.
             let _ = chunks.send(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK)));
@@ -176,6 +189,7 @@ pub(super) struct Marks {
     pub(super) sequence: u64,
     pub(super) place: u64,
     pub(super) resources: u64,
+    pub(super) entered: u64,
 }
 
 impl Marks {
@@ -188,6 +202,7 @@ impl Marks {
                 MarkColumns::SEQUENCE => marks.sequence = value,
                 MarkColumns::PLACE => marks.place = value,
                 MarkColumns::RESOURCES => marks.resources = value,
+                MarkColumns::ENTERED => marks.entered = value,
                 _ => {}
             }
             Ok(())

@@ -5,7 +5,7 @@ mod resource;
 mod small;
 
 pub(super) use self::{
-    history::HistoryColumns,
+    history::{HistoryColumns, LateForm},
     resource::{ResourceColumns, Words},
     small::{LifecycleColumns, MarkColumns, PlaceColumns, TotalColumns, definition},
 };
@@ -20,6 +20,11 @@ pub(super) trait Columns<'a>: Sized {
     const SELECT: &'static str;
     /// How many columns there are, the checksum included.
     const COUNT: usize;
+
+    /// [`Self::SELECT`] for a file of an older format.
+    fn select(_format: u32) -> &'static str {
+        Self::SELECT
+    }
 
     /// Takes the columns from a row of [`Self::SELECT`].
     fn read(row: &'a Row<'_>) -> Result<Self, Damage>;

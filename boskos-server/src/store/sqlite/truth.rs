@@ -4,7 +4,7 @@ use boskos_core::ranch::plan::{Plan, Write};
 use hashbrown::HashMap;
 use rusqlite::{Connection, OptionalExtension as _, ToSql};
 
-use super::row::{Checksum, LifecycleColumns, PlaceColumns, ResourceColumns, definition};
+use super::row::{Checksum, HistoryColumns, LifecycleColumns, PlaceColumns, ResourceColumns, definition};
 
 /// What a write is about.
 #[derive(PartialEq, Eq, Hash)]
@@ -42,6 +42,7 @@ fn object(write: &Write) -> Object<'_> {
 
 fn shows_write(connection: &Connection, write: &Write) -> rusqlite::Result<bool> {
     const RESOURCE: &str = "SELECT checksum FROM resource WHERE key = ?";
+    const HISTORY: &str = "SELECT checksum FROM history WHERE id = ?";
     const PLACE: &str = "SELECT checksum FROM place WHERE number = ?";
     const LIFECYCLE: &str = "SELECT checksum FROM lifecycle WHERE type = ?";
     let found = |sql: &str, key: &dyn ToSql| -> rusqlite::Result<Option<u32>> {
@@ -50,7 +51,17 @@ fn shows_write(connection: &Connection, write: &Write) -> rusqlite::Result<bool>
     let mut sum = Checksum::default();
     // The checksum of a row stands for all of it.
     let (found, written) = match write {
-        Write::Put(put) => (found(RESOURCE, &put.key.get())?, Some(sum.of(&ResourceColumns::of(put)))),
+        Write::Put(put) => {
+            let row = (found(RESOURCE, &put.key.get())?, Some(sum.of(&ResourceColumns::of(put))));
+            match put.transition.as_ref().filter(|_| put.moves_only && row.0 != row.1) {
+                // The row may be one that is written later.
+                Some(transition) => {
+                    let noted = sum.of(&HistoryColumns::of_move(put, transition));
+                    (found(HISTORY, &transition.id.cast_signed())?, Some(noted))
+                }
+                None => row,
+            }
+        }
         Write::Delete(delete) => (found(RESOURCE, &delete.key.get())?, None),
         Write::PutPlace(record) => {
             (found(PLACE, &record.number.cast_signed())?, Some(sum.of(&PlaceColumns::of(record))))

@@ -4,7 +4,13 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::{backup, error::SqliteError, format, writer};
+use super::{
+    backup,
+    error::SqliteError,
+    format,
+    row::{Checksum, MarkColumns},
+    writer,
+};
 
 /// Makes of one format the next.
 struct Step {
@@ -13,7 +19,20 @@ struct Step {
 }
 
 /// How each format became the next. Format 1 is the first.
-const STEPS: [Step; 0] = [];
+const STEPS: [Step; 1] = [Step { from: 1, apply: defer }];
+
+/// Format 2: history may be ahead of resources' rows.
+fn defer(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "ALTER TABLE history ADD key INTEGER; ALTER TABLE history ADD expires INTEGER; \
+         ALTER TABLE history ADD leaving INTEGER; DROP VIEW resources;",
+    )?;
+    connection.execute_batch(format::RESOURCES_VIEW)?;
+    let newest = connection.query_row("SELECT coalesce(max(id), 0) FROM history", [], |row| row.get(0))?;
+    let row = MarkColumns { name: MarkColumns::ENTERED, value: newest };
+    row.write(&mut connection.prepare(MarkColumns::REPLACE)?, &mut Checksum::default())?;
+    Ok(())
+}
 
 /// Brings a file of format `found` up to date, after a copy of it was put aside.
 ///
@@ -84,16 +103,21 @@ mod tests {
         format::{self, Access},
     };
 
-    const TO_2: Step =
-        Step { from: 1, apply: |connection| connection.execute_batch("ALTER TABLE place ADD note TEXT") };
-    const TO_3: Step = Step { from: 2, apply: |connection| connection.execute_batch("CREATE TABLE more (id INTEGER)") };
-    const BROKEN: Step = Step { from: 2, apply: |connection| connection.execute_batch("CREATE TABLE place (id)") };
+    const NOW: u32 = format::FORMAT;
+    const NEXT: u32 = NOW + 1;
+    const LATER: u32 = NOW + 2;
+
+    const TO_NEXT: Step =
+        Step { from: NOW, apply: |connection| connection.execute_batch("ALTER TABLE place ADD note TEXT") };
+    const TO_LATER: Step =
+        Step { from: NEXT, apply: |connection| connection.execute_batch("CREATE TABLE more (id INTEGER)") };
+    const BROKEN: Step = Step { from: NEXT, apply: |connection| connection.execute_batch("CREATE TABLE place (id)") };
 
     fn options(dir: &tempfile::TempDir) -> SqliteOptions {
         SqliteOptions { dir: dir.path().into(), must_exist: false, history_rows: 10 }
     }
 
-    fn store_of_format_1(dir: &tempfile::TempDir) -> PathBuf {
+    fn store_of_today(dir: &tempfile::TempDir) -> PathBuf {
         drop(SqliteStore::open(options(dir)).unwrap());
         dir.path().join(format::FILE)
     }
@@ -105,42 +129,42 @@ mod tests {
     #[test]
     fn upgrade_goes_step_by_step_and_puts_the_old_file_aside() {
         let dir = tempfile::tempdir().unwrap();
-        let path = store_of_format_1(&dir);
+        let path = store_of_today(&dir);
         let connection = format::connect(&path, Access::Write).unwrap();
-        upgrade_to(&connection, &path, 1, 3, &[TO_2, TO_3]).unwrap();
+        upgrade_to(&connection, &path, NOW, LATER, &[TO_NEXT, TO_LATER]).unwrap();
         connection.execute_batch("SELECT note FROM place; SELECT id FROM more").unwrap();
-        assert_eq!(format_of(&path), 3);
-        let copy = dir.path().join("boskos.db.format-1");
-        assert_eq!(format_of(&copy), 1);
+        assert_eq!(format_of(&path), LATER);
+        let copy = dir.path().join(format!("boskos.db.format-{NOW}"));
+        assert_eq!(format_of(&copy), NOW);
     }
 
     #[test]
     fn upgrade_that_fails_leaves_the_old_file() {
         let dir = tempfile::tempdir().unwrap();
-        let path = store_of_format_1(&dir);
+        let path = store_of_today(&dir);
         let connection = format::connect(&path, Access::Write).unwrap();
-        assert!(upgrade_to(&connection, &path, 1, 3, &[TO_2, BROKEN]).is_err());
+        assert!(upgrade_to(&connection, &path, NOW, LATER, &[TO_NEXT, BROKEN]).is_err());
         drop(connection);
-        assert_eq!(format_of(&path), 1);
+        assert_eq!(format_of(&path), NOW);
         drop(SqliteStore::open(options(&dir)).unwrap());
     }
 
     #[test]
     fn older_version_refuses_and_names_both_formats_and_the_copy() {
         let dir = tempfile::tempdir().unwrap();
-        let path = store_of_format_1(&dir);
+        let path = store_of_today(&dir);
         let connection = format::connect(&path, Access::Write).unwrap();
-        upgrade_to(&connection, &path, 1, 3, &[TO_2, TO_3]).unwrap();
+        upgrade_to(&connection, &path, NOW, LATER, &[TO_NEXT, TO_LATER]).unwrap();
         drop(connection);
         let before = std::fs::read(&path).unwrap();
         let error = SqliteStore::open(options(&dir)).unwrap_err();
-        let copy = dir.path().join("boskos.db.format-1");
+        let copy = dir.path().join(format!("boskos.db.format-{NOW}"));
         assert!(
-            matches!(&error, SqliteError::Newer { found: 3, known: 1, copy: Some(found), .. } if *found == copy),
+            matches!(&error, SqliteError::Newer { found: LATER, known: NOW, copy: Some(found), .. } if *found == copy),
             "{error}"
         );
         let text = error.to_string();
-        for part in ["format 3", "up to 1", copy.to_str().unwrap()] {
+        for part in [&format!("format {LATER}"), &format!("up to {NOW}"), copy.to_str().unwrap()] {
             assert!(text.contains(part), "{text}");
         }
         assert_eq!(std::fs::read(&path).unwrap(), before);
@@ -149,12 +173,12 @@ mod tests {
     #[test]
     fn second_copy_of_one_format_gets_another_name() {
         let dir = tempfile::tempdir().unwrap();
-        let path = store_of_format_1(&dir);
-        for name in ["boskos.db.format-1", "boskos.db.format-1.2"] {
+        let path = store_of_today(&dir);
+        for suffix in ["", ".2"] {
             let connection = format::connect(&path, Access::Write).unwrap();
-            connection.pragma_update(None, "user_version", 1).unwrap();
-            upgrade_to(&connection, &path, 1, 2, &[]).unwrap();
-            assert_eq!(copy_for(&path, 1), Some(dir.path().join(name)));
+            connection.pragma_update(None, "user_version", NOW).unwrap();
+            upgrade_to(&connection, &path, NOW, NEXT, &[]).unwrap();
+            assert_eq!(copy_for(&path, NOW), Some(dir.path().join(format!("boskos.db.format-{NOW}{suffix}"))));
         }
         assert_eq!(copy_for(&path, 0), None);
     }

@@ -149,9 +149,21 @@ impl Writer {
         Ok((connection, written))
     }
 
+    /// Brings the rows of all resources up to date.
+    fn enter_all(&self, connection: &Connection) -> Result<(), SqliteError> {
+        Session::new(connection, self.history_rows, &*self.disturbance)
+            .map_err(|error| error.in_file(&self.path))?
+            .enter_all()
+            .map_err(|failure| SqliteError::sqlite("write to", &self.path)(failure.into_error()))
+    }
+
     /// Moves the log into the file and closes it.
     fn finish(&self, connection: Connection) -> Result<(), SqliteError> {
         let named = |error| SqliteError::sqlite("close", &self.path)(error);
+        // What is not entered now is at the next start.
+        self.enter_all(&connection).unwrap_or_else(|error| {
+            tracing::warn!(%error, "rows are left to be brought up to date at the next start");
+        });
         let emptied = match empty_log(&connection) {
             // Someone reads: the log stays and is read at the next start.
             Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => Ok(()),

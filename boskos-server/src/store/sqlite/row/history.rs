@@ -1,9 +1,12 @@
 //! Rows of the table `history`.
 
-use boskos_core::{Owner, State, WallTime, ranch::plan::Transition};
+use boskos_core::{
+    Owner, State, WallTime,
+    ranch::plan::{Put, Record, Sequence, Transition},
+};
 use rusqlite::{Row, Statement};
 
-use super::{Checksum, Columns, Damage, integer, maybe_text, text};
+use super::{Checksum, Columns, Damage, damage, flag, integer, maybe_integer, maybe_text, text};
 use crate::store::HistoryRow;
 
 /// One row.
@@ -18,13 +21,61 @@ pub(in super::super) struct HistoryColumns<'a> {
     from_owner: Option<&'a str>,
     to_state: Option<&'a str>,
     to_owner: Option<&'a str>,
+    pub(in super::super) moved: Option<Moved>,
+}
+
+/// What else makes of a resource's row as it was the one after a transition, where that row is written later.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Moved {
+    /// The resource's key.
+    pub(in super::super) key: u32,
+    expires: Option<i64>,
+    leaving: bool,
+}
+
+/// What a transition made of a resource.
+#[derive(Clone, Debug)]
+pub(in super::super) struct LateForm {
+    pub(in super::super) id: Sequence,
+    at: WallTime,
+    state: State,
+    owner: Option<Owner>,
+    expires: Option<WallTime>,
+    leaving: bool,
+}
+
+impl LateForm {
+    /// Brings a resource up to date, unless its row was written since.
+    pub(in super::super) fn apply(&self, record: &mut Record) {
+        if self.id <= record.last_transition {
+            return;
+        }
+        let resource = &mut record.resource;
+        resource.state = self.state.clone();
+        resource.owner.clone_from(&self.owner);
+        resource.last_update = self.at;
+        resource.expiration = self.expires;
+        record.sequence = self.id;
+        record.last_transition = self.id;
+        record.leaving = self.leaving;
+    }
 }
 
 impl<'a> Columns<'a> for HistoryColumns<'a> {
     const TABLE: &'static str = "history";
     const SELECT: &'static str = "SELECT id, previous, at, name, type, from_state, from_owner, to_state, to_owner, \
-                                  checksum FROM history";
-    const COUNT: usize = 10;
+                                  key, expires, leaving, checksum FROM history";
+    const COUNT: usize = 13;
+
+    fn select(format: u32) -> &'static str {
+        match format {
+            1 => {
+                "SELECT id, previous, at, name, type, from_state, from_owner, to_state, to_owner, \
+                 NULL, NULL, NULL, checksum FROM history"
+            }
+            _ => Self::SELECT,
+        }
+    }
 
     fn read(row: &'a Row<'_>) -> Result<Self, Damage> {
         Ok(Self {
@@ -37,6 +88,14 @@ impl<'a> Columns<'a> for HistoryColumns<'a> {
             from_owner: maybe_text::<Self>(row, 6)?,
             to_state: maybe_text::<Self>(row, 7)?,
             to_owner: maybe_text::<Self>(row, 8)?,
+            moved: match maybe_integer::<Self>(row, 9)? {
+                None => None,
+                Some(key) => Some(Moved {
+                    key: u32::try_from(key).map_err(|_| damage::<Self>(row, 9))?,
+                    expires: maybe_integer::<Self>(row, 10)?,
+                    leaving: flag::<Self>(row, 11)?,
+                }),
+            },
         })
     }
 
@@ -50,6 +109,12 @@ impl<'a> Columns<'a> for HistoryColumns<'a> {
         sum.maybe_text(self.from_owner);
         sum.maybe_text(self.to_state);
         sum.maybe_text(self.to_owner);
+        // Rows without have the checksum that they had before there was such a thing.
+        if let Some(Moved { key, expires, leaving }) = self.moved {
+            sum.integer(key.into());
+            sum.maybe_integer(expires);
+            sum.integer(leaving.into());
+        }
     }
 
     fn key(&self) -> String {
@@ -59,7 +124,8 @@ impl<'a> Columns<'a> for HistoryColumns<'a> {
 
 impl<'a> HistoryColumns<'a> {
     /// Writes a new row.
-    pub(in super::super) const INSERT: &'static str = "INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    pub(in super::super) const INSERT: &'static str =
+        "INSERT INTO history VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
     pub(in super::super) fn of(transition: &'a Transition) -> Self {
         let (from_state, from_owner) = parts(transition.from.as_ref());
@@ -74,7 +140,29 @@ impl<'a> HistoryColumns<'a> {
             from_owner,
             to_state,
             to_owner,
+            moved: None,
         }
+    }
+
+    /// The row of a transition from which the resource's own row can be made.
+    pub(in super::super) fn of_move(put: &'a Put, transition: &'a Transition) -> Self {
+        let Record { resource, leaving, .. } = &*put.record;
+        let expires = resource.expiration.map(WallTime::as_nanos);
+        Self { moved: Some(Moved { key: put.key.get(), expires, leaving: *leaving }), ..Self::of(transition) }
+    }
+
+    /// The key of a resource whose own row may be as it was before, and what the transition made of it.
+    pub(in super::super) fn late_form(&self) -> Option<(u32, LateForm)> {
+        let Moved { key, expires, leaving } = self.moved?;
+        let form = LateForm {
+            id: self.id.cast_unsigned(),
+            at: WallTime::from_nanos(self.at),
+            state: State::from(self.to_state?),
+            owner: self.to_owner.map(Owner::from),
+            expires: expires.map(WallTime::from_nanos),
+            leaving,
+        };
+        Some((key, form))
     }
 
     /// Runs [`Self::INSERT`].
@@ -90,6 +178,9 @@ impl<'a> HistoryColumns<'a> {
             self.to_state,
             self.to_owner,
             sum.of(self),
+            self.moved.map(|moved| moved.key),
+            self.moved.and_then(|moved| moved.expires),
+            self.moved.map(|moved| moved.leaving),
         ))
     }
 

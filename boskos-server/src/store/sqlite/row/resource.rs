@@ -88,9 +88,13 @@ impl<'a> ResourceColumns<'a> {
         "INSERT INTO resource VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING";
 
     pub(in super::super) fn of(put: &'a Put) -> Self {
-        let Record { resource, sequence, last_transition, leaving } = &*put.record;
+        Self::of_record(put.key.get(), &put.record)
+    }
+
+    pub(in super::super) fn of_record(key: u32, record: &'a Record) -> Self {
+        let Record { resource, sequence, last_transition, leaving } = record;
         Self {
-            key: put.key.get(),
+            key,
             name: resource.name.as_str(),
             r#type: resource.r#type.as_str(),
             state: resource.state.as_str(),

@@ -192,6 +192,8 @@ impl MarkColumns<'_> {
     pub(in super::super) const SEQUENCE: &'static str = "sequence";
     /// The highest number of a queue place that is gone.
     pub(in super::super) const PLACE: &'static str = "place";
+    /// The newest row of history up to which every resource's own row is written.
+    pub(in super::super) const ENTERED: &'static str = "entered";
     /// How many resources there are.
     pub(in super::super) const RESOURCES: &'static str = "resources";
     /// Writes a row, whether or not the name is there.

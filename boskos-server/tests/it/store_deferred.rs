@@ -1,0 +1,210 @@
+//! Moves whose resources' own rows are written later.
+
+use std::collections::BTreeMap;
+
+use boskos_core::{
+    State, WallTime,
+    ranch::plan::{Plan, Record},
+};
+use boskos_server::store::{SqliteStore, Store as _, StoreError, sqlite::check_store};
+use rusqlite::Connection;
+
+use crate::store_support::{
+    Contents, Started, as_after_crash, change, contents, contents_in, create, delete, open, options, plan, record,
+    sqlite, touch, user_data,
+};
+
+const RESOURCES: u32 = 40;
+
+/// Seeded numbers.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+/// What the store should hold, and what comes next.
+struct Play {
+    dice: Dice,
+    sequence: u64,
+    resources: BTreeMap<u32, Record>,
+}
+
+impl Play {
+    fn new(seed: u64) -> Self {
+        Self { dice: Dice(seed), sequence: 0, resources: BTreeMap::new() }
+    }
+
+    /// One change of one resource: mostly a move.
+    fn step(&mut self) -> Plan {
+        self.sequence += 1;
+        let sequence = self.sequence;
+        let key = u32::try_from(self.dice.below(RESOURCES.into())).unwrap();
+        let name = format!("resource-{key}");
+        let Some(before) = self.resources.get(&key).cloned() else {
+            let new = record(&name, "free", None, sequence);
+            self.resources.insert(key, new.clone());
+            return plan(sequence, [create(key, &new)]);
+        };
+        let mut after = before.clone();
+        let write = match self.dice.below(20) {
+            0 => {
+                self.resources.remove(&key);
+                return plan(sequence, [delete(key, &before, sequence)]);
+            }
+            1 | 2 => {
+                after.sequence = sequence;
+                after.resource.last_update = WallTime::from_nanos(sequence.cast_signed());
+                after.resource.user_data = user_data(&[("beat", &sequence.to_string())]);
+                touch(key, &after)
+            }
+            3 => {
+                // An undo: as old as it was before.
+                after.last_transition = sequence;
+                after.resource.state = State::from("free");
+                after.resource.owner = None;
+                change(key, &after, Some(&before), before.last_transition)
+            }
+            other => {
+                (after.sequence, after.last_transition) = (sequence, sequence);
+                after.resource.last_update = WallTime::from_nanos(sequence.cast_signed());
+                after.resource.state = State::from(["free", "busy", "dirty", "made up"][other as usize % 4]);
+                after.resource.owner = (other % 3 > 0).then(|| format!("owner-{other}").as_str().into());
+                after.resource.expiration =
+                    (other % 5 == 0).then(|| WallTime::from_nanos(1_000 + sequence.cast_signed()));
+                after.leaving = other % 7 == 0;
+                change(key, &after, Some(&before), before.last_transition)
+            }
+        };
+        self.resources.insert(key, after);
+        plan(sequence, [write])
+    }
+}
+
+/// Rows of history that a resource's own row lacks.
+fn pending(connection: &Connection) -> u32 {
+    let sql = "SELECT count(*) FROM history JOIN resource USING (key) WHERE history.id > last_transition";
+    connection.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn whatever_moved_is_found_again_after_a_crash() {
+    let mut were_pending = 0;
+    for seed in 0..4 {
+        let mut play = Play::new(seed);
+        let mut dir = tempfile::tempdir().unwrap();
+        let mut started = sqlite(dir.path());
+        for round in 0..60 {
+            let steps = 1 + play.dice.below(30);
+            started.commit((0..steps).map(|_| play.step()).collect::<Vec<_>>());
+            assert_eq!(contents(&*started.store).resources, play.resources, "seed {seed}, round {round}");
+            if round % 5 == 0 {
+                // What is on the disk at this moment goes on as a store of its own.
+                let crashed = as_after_crash(dir.path());
+                let file = crashed.path().join("boskos.db");
+                were_pending += pending(&Connection::open(&file).unwrap());
+                assert_eq!(contents_in(crashed.path()).resources, play.resources, "seed {seed}, round {round}");
+                drop(started);
+                dir = crashed;
+                started = sqlite(dir.path());
+            }
+        }
+        started.store.close().unwrap();
+        let file = Connection::open(dir.path().join("boskos.db")).unwrap();
+        assert_eq!(pending(&file), 0, "an orderly stop leaves nothing to do");
+        assert_eq!(contents_in(dir.path()).resources, play.resources);
+        assert!(check_store(dir.path()).unwrap().is_sound());
+    }
+    assert!(were_pending > 100, "{were_pending}");
+}
+
+#[test]
+fn operators_see_resources_as_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let started = sqlite(dir.path());
+    let free = record("r", "free", None, 1);
+    let mut busy = record("r", "busy", Some("me"), 3);
+    busy.resource.expiration = Some(WallTime::from_nanos(1_136_214_245_123_000_000));
+    started.commit([plan(1, [create(1, &free), create(2, &record("s", "free", None, 2))])]);
+    started.commit([plan(2, [change(1, &busy, Some(&free), 1)])]);
+    let tool = Connection::open(dir.path().join("boskos.db")).unwrap();
+    let look = || -> Vec<(String, String, String, Option<String>)> {
+        let mut rows = tool.prepare("SELECT name, state, owner, expires FROM resources").unwrap();
+        let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    let expected = [
+        ("r".into(), "busy".into(), "me".into(), Some("2006-01-02T15:04:05.123Z".into())),
+        ("s".into(), "free".into(), String::new(), None),
+    ];
+    assert_eq!(pending(&tool), 1);
+    assert_eq!(look(), expected);
+    started.store.close().unwrap();
+    assert_eq!(pending(&tool), 0);
+    assert_eq!(look(), expected);
+}
+
+#[test]
+fn history_that_a_resource_needs_is_not_trimmed() {
+    let dir = tempfile::tempdir().unwrap();
+    let started = sqlite(dir.path());
+    let (free, busy) = (record("r", "free", None, 1), record("r", "busy", Some("me"), 2));
+    started.commit([plan(1, [create(1, &free)]), plan(2, [change(1, &busy, Some(&free), 1)])]);
+    let rows = || -> i64 {
+        let tool = Connection::open(dir.path().join("boskos.db")).unwrap();
+        tool.query_row("SELECT count(*) FROM history", [], |row| row.get(0)).unwrap()
+    };
+    for number in 3..3_000_u32 {
+        started.commit([plan(
+            number.into(),
+            [create(number, &record(&format!("n{number}"), "free", None, number.into()))],
+        )]);
+        if number % 500 == 0 {
+            assert_eq!(contents_in(as_after_crash(dir.path()).path()).resources.get(&1), Some(&busy));
+        }
+    }
+    assert!((1_000..1_100).contains(&rows()), "{}", rows());
+}
+
+#[test]
+fn damaged_row_that_a_resource_needs_is_refused() {
+    for change_of_row in ["expires = 5", "key = 2", "leaving = 1", "to_owner = 'x'", "key = NULL"] {
+        let dir = tempfile::tempdir().unwrap();
+        let started = sqlite(dir.path());
+        let (free, busy) = (record("r", "free", None, 1), record("r", "busy", Some("me"), 3));
+        started.commit([plan(1, [create(1, &free), create(2, &record("s", "free", None, 2))])]);
+        started.commit([plan(2, [change(1, &busy, Some(&free), 1)])]);
+        let crashed = as_after_crash(dir.path());
+        let tool = Connection::open(crashed.path().join("boskos.db")).unwrap();
+        let changed = tool.execute(&format!("UPDATE history SET {change_of_row} WHERE key = 1"), []).unwrap();
+        assert_eq!(changed, 1);
+        drop(tool);
+        let refused = SqliteStore::open(options(crashed.path()))
+            .map_err(StoreError::from)
+            .and_then(|opened| opened.store.load(&mut Contents::default()));
+        let error = refused.unwrap_err().to_string();
+        assert!(error.contains("history"), "{change_of_row}: {error}");
+        assert!(!check_store(crashed.path()).unwrap().is_sound(), "{change_of_row}");
+    }
+}
+
+#[test]
+fn shorter_history_still_finds_what_moved() {
+    let dir = tempfile::tempdir().unwrap();
+    let started = sqlite(dir.path());
+    let (free, busy) = (record("r", "free", None, 1), record("r", "busy", Some("me"), 2));
+    started.commit([plan(1, [create(1, &free)]), plan(2, [change(1, &busy, Some(&free), 1)])]);
+    let crashed = as_after_crash(dir.path());
+    let short = boskos_server::store::sqlite::SqliteOptions { history_rows: 0, ..options(crashed.path()) };
+    let reopened = Started::new(std::sync::Arc::new(SqliteStore::open(short).unwrap().store));
+    assert_eq!(contents(&*reopened.store).resources.get(&1), Some(&busy));
+    let again = record("r", "free", None, 3);
+    reopened.commit([plan(3, [change(1, &again, Some(&busy), 2)])]);
+    drop(reopened);
+    let tool = Connection::open(crashed.path().join("boskos.db")).unwrap();
+    assert_eq!(pending(&tool), 0);
+    assert_eq!(contents(&open(crashed.path()).store).resources.get(&1), Some(&again));
+}
