@@ -41,7 +41,8 @@ struct Inner {
     known: Vec<(PlanId, Outcome)>,
     /// When the driver wakes by itself.
     armed: Wake,
-    halted: bool,
+    /// Whether it was said that the store cannot be written, and not yet that it can again.
+    told_of_outage: bool,
 }
 
 /// A reply on its way to the caller.
@@ -59,7 +60,7 @@ impl Steward {
             effects: Effects::default(),
             known: Vec::new(),
             armed: Wake::default(),
-            halted: false,
+            told_of_outage: false,
         };
         Arc::new(Self { inner: Mutex::new(inner), store, clock, rouse: Notify::new(), outbox: Outbox::default() })
     }
@@ -238,6 +239,11 @@ impl Inner {
 /// Hands replies to their callers. A grant whose caller has gone is undone.
 fn deliver(steward: &Arc<Steward>, parcels: Vec<Parcel>) {
     for (sender, reply) in parcels {
+                // A store that refuses at once refuses whatever comes next, and what it says of that is still on its
+                // way: what is decided anew now would be refused again, for ever.
+                if inner.known.iter().any(|(_, outcome)| matches!(outcome, Outcome::NotWritten)) {
+                    inner.ranch.halt();
+                }
         // A caller that has gone drops the answer, and that asks for the undo.
         drop(sender.send(Answer::new(reply, steward)));
     }

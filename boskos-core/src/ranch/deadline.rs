@@ -24,7 +24,8 @@ impl Ranch {
         let chores = !self.resets.is_empty() || keeps;
         let mono = [self.places.first_deadline(), self.watches.first_deadline(), self.owed_at.filter(|_| !self.halted)];
         Wake {
-            at_once: chores && able,
+            // Resets that nothing will be written of are answered at once.
+            at_once: chores && able || self.halted && !self.resets.is_empty(),
             mono: mono.into_iter().flatten().min(),
             wall: self.inventory.first_expiring().map(|(at, _)| at).filter(|_| able && !self.syncing),
         }
