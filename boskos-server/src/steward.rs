@@ -5,7 +5,11 @@ mod drive;
 mod grant;
 mod outbox;
 
-use std::sync::Arc;
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+    time::Duration,
+};
 
 use boskos_core::{
     Now, State,
@@ -17,11 +21,18 @@ use boskos_core::{
 };
 use hashbrown::{HashMap, HashSet};
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::{Notify, oneshot};
+use tokio::{
+    sync::{Notify, oneshot},
+    time::sleep,
+};
+use tokio_util::task::TaskTracker;
 
 pub use self::grant::{Answer, Undo};
 use self::outbox::Outbox;
-use crate::{clock::Clock, store::Store};
+use crate::{abort::AbortOnPanic, clock::Clock, store::Store};
+
+/// How often it is looked whether the last writes are done.
+const LOOK_FOR_END_EVERY: Duration = Duration::from_millis(10);
 
 /// The one keeper of the ranch. See the [module](self).
 pub struct Steward {
@@ -31,6 +42,15 @@ pub struct Steward {
     /// There is something to do before the driver's next wake.
     rouse: Notify,
     outbox: Outbox,
+    /// Configs that are being applied.
+    syncs: TaskTracker,
+}
+
+/// The ranch and what goes with it, locked. A panic here would leave it half changed and the lock free for the next.
+struct Locked<'a> {
+    // Dropped before the lock is given back.
+    _abort: AbortOnPanic,
+    inner: MutexGuard<'a, Inner>,
 }
 
 struct Inner {
@@ -81,7 +101,7 @@ impl Steward {
     /// that is gets undone.
     pub async fn call(self: &Arc<Self>, command: Command) -> Answer {
         let waiter = {
-            let mut inner = self.inner.lock();
+            let mut inner = self.lock();
             let now = self.clock.now();
             let call = inner.new_call();
             inner.ranch.decide(call, command, now);
@@ -113,14 +133,17 @@ impl Steward {
     }
 
     /// Reads with a snapshot, which the ranch keeps track of.
-    pub fn with_ranch<T>(&self, access: impl FnOnce(&mut Ranch) -> T) -> T {
-        access(&mut self.inner.lock().ranch)
+    pub fn with_ranch<T>(&self, access: impl FnOnce(&mut Ranch, Now) -> T) -> T {
+        let mut inner = self.lock();
+        let result = access(&mut inner.ranch, self.clock.now());
+        self.rouse_if_due(&mut inner);
+        result
     }
 
     /// Gives every queue place a whole TTL from now.
     pub fn extend_places(&self) {
         let now = self.clock.now();
-        self.inner.lock().ranch.extend_places(now);
+        self.lock().ranch.extend_places(now);
     }
 
     /// The steps of a config follow, which names these states.
@@ -144,7 +167,7 @@ impl Steward {
     }
 
     fn cancel(self: &Arc<Self>, call: CallId) {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         // The sender goes first: a reply that comes up now has nowhere to go.
         let sender = inner.calls.remove(&call);
         let now = self.clock.now();
@@ -158,25 +181,23 @@ impl Steward {
     }
 
     fn change(self: &Arc<Self>, change: impl FnOnce(&mut Ranch, Now)) {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         let now = self.clock.now();
         change(&mut inner.ranch, now);
         let parcels = self.exchange(&mut inner, now, None);
         self.rouse_if_due(&mut inner);
         drop(inner);
         deliver(self, parcels);
+    fn lock(&self) -> Locked<'_> {
+        Locked { _abort: AbortOnPanic::armed(), inner: self.inner.lock() }
+    }
+
     }
 
     /// Passes plans to the store and outcomes to the ranch until there are no more, and does a
     /// bounded part of what follows. The reply of the `own` call is put aside; the others are
     /// for [`deliver`], once the lock is gone.
-    fn exchange(
-        &self,
-        inner: &mut MutexGuard<'_, Inner>,
-        now: Now,
-        mut own: Option<(CallId, &mut Option<Reply>)>,
-    ) -> Vec<Parcel> {
-        let inner = &mut **inner;
+    fn exchange(&self, inner: &mut Inner, now: Now, mut own: Option<(CallId, &mut Option<Reply>)>) -> Vec<Parcel> {
         let mut parcels = Vec::new();
         let mut worked = false;
         loop {
@@ -212,7 +233,7 @@ impl Steward {
     }
 
     /// Wakes the driver if something is due before it would wake by itself.
-    fn rouse_if_due(&self, inner: &mut MutexGuard<'_, Inner>) {
+    fn rouse_if_due(&self, inner: &mut Inner) {
         let wake = inner.ranch.next_wake();
         let earlier = |new: Option<_>, armed: Option<_>| new.is_some() && (armed.is_none() || new < armed);
         let armed = inner.armed;
@@ -253,6 +274,22 @@ fn deliver(steward: &Arc<Steward>, parcels: Vec<Parcel>) {
 struct Waiter<'a> {
     steward: &'a Arc<Steward>,
     call: CallId,
+// === impl Locked ===
+
+impl Deref for Locked<'_> {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut Inner {
+        &mut self.inner
+    }
+}
+
     receiver: Option<oneshot::Receiver<Answer>>,
 }
 

@@ -14,7 +14,10 @@ use super::{
     queue::Queue,
     truth,
 };
-use crate::store::{Outcomes, StoreError};
+use crate::{
+    abort::AbortOnPanic,
+    store::{Outcomes, StoreError},
+};
 
 /// How soon after a failure the file is tried again; twice as long every further time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -42,13 +45,11 @@ enum End {
 /// The pause before the next try.
 struct Backoff(Duration);
 
-/// A writer that panics leaves plans behind of which nobody will ever hear: better no process.
-struct AbortOnPanic;
-
 impl Writer {
     /// Writes until the queue is closed.
     pub(super) fn run(self, mut connection: Connection) -> Result<(), SqliteError> {
-        let _abort = AbortOnPanic;
+        // A writer that panics leaves plans behind of which nobody will ever hear.
+        let _abort = AbortOnPanic::armed();
         let Some(outcomes) = self.queue.started() else { return self.finish(connection) };
         let mut backoff = Backoff(FIRST_PAUSE);
         loop {
@@ -181,13 +182,5 @@ impl Backoff {
         let pause = self.0;
         self.0 = (2 * pause).min(LONGEST_PAUSE);
         pause
-    }
-}
-
-impl Drop for AbortOnPanic {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            std::process::abort();
-        }
     }
 }
