@@ -221,6 +221,15 @@ impl Ranch {
     /// How many more changes of resets and upkeep may be sent off.
     fn room_for_chores(&self) -> usize {
         self.limits.chores.saturating_sub(self.chores)
+    /// The last thing before the store closes: tries once more what is owed to it. Whether nothing is, and nothing is
+    /// being written.
+    pub fn wind_down(&mut self, now: Now) -> bool {
+        if !self.halted {
+            self.pay_owed(now);
+        }
+        self.flights.is_empty() && self.owed.is_empty()
+    }
+
     }
 
     /// Takes no more waiting callers: each parked call is answered now, places are kept.

@@ -82,7 +82,8 @@ impl Steward {
             armed: Wake::default(),
             told_of_outage: false,
         };
-        Arc::new(Self { inner: Mutex::new(inner), store, clock, rouse: Notify::new(), outbox: Outbox::default() })
+        let (inner, rouse, outbox) = (Mutex::new(inner), Notify::new(), Outbox::default());
+        Arc::new(Self { inner, store, clock, rouse, outbox, syncs: TaskTracker::new() })
     }
 
     /// The store.
@@ -161,9 +162,34 @@ impl Steward {
         self.change(|ranch, now| ranch.release_waiters(now));
     }
 
+    /// Configs that are being applied, for [`Self::wind_down`] to wait for.
+    pub fn syncs(&self) -> &TaskTracker {
+        &self.syncs
+    }
+
+    /// Waits until no config is being applied, nothing is being written, and every grant that nobody read is taken
+    /// back: what is not written before the store closes never will be, and its owner would be someone who knows
+    /// nothing of it. For when nobody calls any more and [`Self::drive`] has ended; [`Self::carry`] must go on.
+    pub async fn wind_down(self: &Arc<Self>) {
+        self.syncs.close();
+        self.syncs.wait().await;
+        loop {
+            let mut done = false;
+            self.change(|ranch, now| done = ranch.wind_down(now));
+            if done {
+                return;
+            }
+            sleep(LOOK_FOR_END_EVERY).await;
+        }
+    }
+
     /// Takes back a grant that nobody read.
     fn undo(self: &Arc<Self>, receipt: Receipt) {
         self.change(|ranch, now| ranch.decide(NOBODY, Command::Undo(receipt), now));
+    }
+
+    fn lock(&self) -> Locked<'_> {
+        Locked { _abort: AbortOnPanic::armed(), inner: self.inner.lock() }
     }
 
     fn cancel(self: &Arc<Self>, call: CallId) {
@@ -188,10 +214,6 @@ impl Steward {
         self.rouse_if_due(&mut inner);
         drop(inner);
         deliver(self, parcels);
-    fn lock(&self) -> Locked<'_> {
-        Locked { _abort: AbortOnPanic::armed(), inner: self.inner.lock() }
-    }
-
     }
 
     /// Passes plans to the store and outcomes to the ranch until there are no more, and does a
@@ -217,6 +239,11 @@ impl Steward {
             }
             if !inner.effects.plans.is_empty() {
                 self.store.submit(&mut inner.effects.plans, &mut inner.known);
+                // A store that refuses at once refuses whatever comes next, and what it says of that is still on its
+                // way: what is decided anew now would be refused again, for ever.
+                if inner.known.iter().any(|(_, outcome)| matches!(outcome, Outcome::NotWritten)) {
+                    inner.ranch.halt();
+                }
             }
             if !inner.known.is_empty() {
                 inner.ranch.settle(inner.known.drain(..), now);
@@ -247,33 +274,6 @@ impl Steward {
     }
 }
 
-/// The call of commands whose reply nobody waits for.
-const NOBODY: CallId = CallId(0);
-
-impl Inner {
-    fn new_call(&mut self) -> CallId {
-        self.next_call += 1;
-        CallId(self.next_call)
-    }
-}
-
-/// Hands replies to their callers. A grant whose caller has gone is undone.
-fn deliver(steward: &Arc<Steward>, parcels: Vec<Parcel>) {
-    for (sender, reply) in parcels {
-                // A store that refuses at once refuses whatever comes next, and what it says of that is still on its
-                // way: what is decided anew now would be refused again, for ever.
-                if inner.known.iter().any(|(_, outcome)| matches!(outcome, Outcome::NotWritten)) {
-                    inner.ranch.halt();
-                }
-        // A caller that has gone drops the answer, and that asks for the undo.
-        drop(sender.send(Answer::new(reply, steward)));
-    }
-}
-
-/// A caller that waits for its reply.
-struct Waiter<'a> {
-    steward: &'a Arc<Steward>,
-    call: CallId,
 // === impl Locked ===
 
 impl Deref for Locked<'_> {
@@ -290,6 +290,28 @@ impl DerefMut for Locked<'_> {
     }
 }
 
+/// The call of commands whose reply nobody waits for.
+const NOBODY: CallId = CallId(0);
+
+impl Inner {
+    fn new_call(&mut self) -> CallId {
+        self.next_call += 1;
+        CallId(self.next_call)
+    }
+}
+
+/// Hands replies to their callers. A grant whose caller has gone is undone.
+fn deliver(steward: &Arc<Steward>, parcels: Vec<Parcel>) {
+    for (sender, reply) in parcels {
+        // A caller that has gone drops the answer, and that asks for the undo.
+        drop(sender.send(Answer::new(reply, steward)));
+    }
+}
+
+/// A caller that waits for its reply.
+struct Waiter<'a> {
+    steward: &'a Arc<Steward>,
+    call: CallId,
     receiver: Option<oneshot::Receiver<Answer>>,
 }
 
