@@ -62,7 +62,7 @@ use self::{
 pub use self::{
     deadline::Wake,
     load::Loader,
-    snapshot::SnapshotId,
+    snapshot::{SnapshotId, SnapshotRead},
     sync::NameView,
     view::{LifecycleView, Metric, PlaceView, PoolView},
 };
@@ -84,6 +84,8 @@ pub struct Limits {
     pub waiting_per_resource: usize,
     /// Changes made in one go by resets, syncs and upkeep.
     pub step: usize,
+    /// How long a snapshot may be read: about as long as a slow link needs for a million resources.
+    pub listing: Duration,
     /// Changes of resets and upkeep that are in flight together: a call that comes in waits for no more of them.
     pub chores: usize,
 }
@@ -133,6 +135,7 @@ impl Default for Limits {
             parked: 15_000,
             waiting_per_resource: 1_000,
             step: 1_000,
+            listing: Duration::from_secs(60),
             chores: 128,
         }
     }

@@ -6,8 +6,8 @@ use ::http::StatusCode;
 use boskos_core::{
     Owner, Resource, ResourceName, ResourceType, State,
     ranch::{
-        SnapshotId,
-        command::{Command, Filter, Watch},
+        SnapshotId, SnapshotRead,
+        command::{self, Command, Filter, Watch},
     },
 };
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use bytes::Bytes;
 use super::{error, no_such_resource};
 use crate::{
     app::App,
-    http::{Reply, ReplyBody, query},
+    http::{BrokenOff, Reply, ReplyBody, query},
     steward::Steward,
     verb::acquire::wait_of,
 };
@@ -90,7 +90,7 @@ enum Stage {
 
 impl Listing {
     fn open(steward: Arc<Steward>, asked: Asked) -> Option<Self> {
-        let snapshot = steward.with_ranch(|ranch| ranch.open_snapshot(asked.after))?;
+        let snapshot = steward.with_ranch(|ranch, now| ranch.open_snapshot(asked.after, now))?;
         Some(Self {
             steward,
             snapshot,
@@ -102,13 +102,16 @@ impl Listing {
     }
 
     /// The next chunk of the array.
-    fn next(&mut self) -> Option<Bytes> {
+    fn next(&mut self) -> Option<Result<Bytes, BrokenOff>> {
         if self.stage == Stage::Ended {
             return None;
         }
         self.page.clear();
-        let last =
-            self.steward.with_ranch(|ranch| ranch.read_snapshot(self.snapshot, &self.filter, PAGE, &mut self.page));
+        let read =
+            self.steward.with_ranch(|ranch, _| ranch.read_snapshot(self.snapshot, &self.filter, PAGE, &mut self.page));
+        if read == SnapshotRead::Closed {
+            return Some(Err(BrokenOff::default()));
+        }
         let mut out = String::with_capacity(self.page.len() * 200 + 2);
         for resource in self.page.drain(..).take(self.left) {
             self.left -= 1;
@@ -116,19 +119,19 @@ impl Listing {
             self.stage = Stage::Further;
             resource.write_json(&mut out);
         }
-        if last || self.left == 0 {
+        if read == SnapshotRead::Last || self.left == 0 {
             if self.stage == Stage::First {
                 out.push('[');
             }
             out.push_str("]\n");
             self.stage = Stage::Ended;
         }
-        Some(Bytes::from(out))
+        Some(Ok(Bytes::from(out)))
     }
 }
 
 impl Drop for Listing {
     fn drop(&mut self) {
-        self.steward.with_ranch(|ranch| ranch.close_snapshot(self.snapshot));
+        self.steward.with_ranch(|ranch, _| ranch.close_snapshot(self.snapshot));
     }
 }
