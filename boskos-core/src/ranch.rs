@@ -64,7 +64,7 @@ pub use self::{
     load::Loader,
     snapshot::{SnapshotId, SnapshotRead},
     sync::NameView,
-    view::{LifecycleView, Metric, PlaceView, PoolView},
+    view::{Counts, LifecycleView, Metric, PlaceView, PoolView},
 };
 use crate::{MonoTime, Now, ResourceName, State, state};
 
@@ -221,9 +221,6 @@ impl Ranch {
         more || chores == 0 && self.room_for_chores() > 0
     }
 
-    /// How many more changes of resets and upkeep may be sent off.
-    fn room_for_chores(&self) -> usize {
-        self.limits.chores.saturating_sub(self.chores)
     /// The last thing before the store closes: tries once more what is owed to it. Whether nothing is, and nothing is
     /// being written.
     pub fn wind_down(&mut self, now: Now) -> bool {
@@ -233,6 +230,9 @@ impl Ranch {
         self.flights.is_empty() && self.owed.is_empty()
     }
 
+    /// How many more changes of resets and upkeep may be sent off.
+    fn room_for_chores(&self) -> usize {
+        self.limits.chores.saturating_sub(self.chores)
     }
 
     /// Takes no more waiting callers: each parked call is answered now, places are kept.

@@ -8,6 +8,7 @@ use super::{
     Ranch,
     command::{CallId, Filter, Reply, Watch},
     inventory::Slot,
+    kind::Kind,
 };
 use crate::{MonoTime, Now, Resource, State};
 
@@ -115,9 +116,19 @@ impl Ranch {
         in_flight.map(|change| self.inventory.get(change.key)).any(matches)
             || self
                 .inventory
+        let any_owner = filter.owners.is_empty();
+        let of_nobody = any_owner || filter.owners.contains(&None);
+        // Very many may be owned by others.
+        let of_someone =
+            |kind: &Kind| any_owner || filter.owners.iter().flatten().any(|owner| kind.owners.contains_key(owner));
                 .pools()
-                .filter(|(_, pool)| of_state(&pool.state) && of_type(&self.inventory.kind(pool.kind).r#type))
-                .flat_map(|(_, pool)| pool.unowned.values().chain(pool.owned.values()))
+                .map(|(_, pool)| (pool, self.inventory.kind(pool.kind)))
+                .filter(|(pool, kind)| of_state(&pool.state) && of_type(&kind.r#type))
+                .flat_map(|(pool, kind)| {
+                    let unowned = of_nobody.then(|| pool.unowned.values());
+                    let owned = of_someone(kind).then(|| pool.owned.values());
+                    unowned.into_iter().flatten().chain(owned.into_iter().flatten())
+                })
                 .any(|key| matches(self.inventory.get(*key)))
     }
 }
