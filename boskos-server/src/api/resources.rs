@@ -37,7 +37,9 @@ pub(super) async fn list(app: &App, query: &str) -> Reply {
     };
     if !asked.wait.is_zero() {
         let watch = Watch { filter: asked.filter.clone(), wait: asked.wait };
-        drop(app.steward.call(Command::Watch(watch)).await);
+        if let command::Reply::Refused(refusal) = app.steward.call(Command::Watch(watch)).await.open().0 {
+            return error(StatusCode::SERVICE_UNAVAILABLE, &refusal.to_string()).with_retry_after(1);
+        }
     }
     let Some(mut listing) = Listing::open(app.steward.clone(), asked) else {
         return error(StatusCode::SERVICE_UNAVAILABLE, "too many listings are under way, try again later")

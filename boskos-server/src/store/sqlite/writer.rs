@@ -58,7 +58,7 @@ impl Writer {
                 End::Failed(why, doubtful) => {
                     drop(connection);
                     tracing::debug!(error = %why, "the store is opened anew");
-                    connection = self.recover(doubtful, &*outcomes, &mut backoff)?;
+                    connection = self.recover(&why, doubtful, &*outcomes, &mut backoff)?;
                 }
             }
         }
@@ -107,10 +107,13 @@ impl Writer {
     /// Tries until the file can be written again, and says what became of `doubtful`.
     fn recover(
         &self,
+        why: &SqliteError,
         mut doubtful: Vec<Plan>,
         outcomes: &dyn Outcomes,
         backoff: &mut Backoff,
     ) -> Result<Connection, SqliteError> {
+        // Why nothing can be written was told with the halt; what else comes in between is told once.
+        let mut told = why.to_string();
         loop {
             let closing = !self.queue.pause(backoff.next());
             match self.reopen(&doubtful) {
@@ -126,7 +129,13 @@ impl Writer {
                     return Ok(connection);
                 }
                 Err(why) if closing => return Err(why),
-                Err(why) => tracing::debug!(error = %why, "the store still cannot be written"),
+                Err(why) => {
+                    let why = why.to_string();
+                    if why != told {
+                        tracing::warn!(error = why, "the store still cannot be written");
+                        told = why;
+                    }
+                }
             }
         }
     }
