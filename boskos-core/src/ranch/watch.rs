@@ -135,3 +135,27 @@ impl Ranch {
                 .any(|key| matches(self.inventory.get(*key)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ranch::{Limits, command::Command};
+
+    #[test]
+    fn watch_beyond_the_limit_is_refused_and_not_answered_as_if_there_were_a_match() {
+        let mut ranch = Ranch::empty(Limits::default(), Box::new(|| "made".into()));
+        let watch = Watch { filter: Filter::default(), wait: Duration::from_secs(1) };
+        for call in 0..=MAX_WATCHES as u64 {
+            ranch.decide(CallId(call), Command::Watch(watch.clone()), Now::default());
+        }
+        let replies = ranch.take_effects().replies;
+        assert!(
+            matches!(&replies[..], [(CallId(4_096), Reply::Refused(Refusal::TooManyWatches))]),
+            "{} replies, last {:?}",
+            replies.len(),
+            replies.last()
+        );
+    }
+}
