@@ -18,6 +18,7 @@ pub mod user_data;
 pub mod wire;
 
 mod go_json;
+mod go_quote;
 
 pub use comparison::Comparison;
 pub use config::{Config, ConfigError, StaticEntry, Warning};

@@ -62,9 +62,9 @@ use self::{
 pub use self::{
     deadline::Wake,
     load::Loader,
-    snapshot::SnapshotId,
+    snapshot::{SnapshotId, SnapshotRead},
     sync::NameView,
-    view::{LifecycleView, Metric, PlaceView, PoolView},
+    view::{Counts, LifecycleView, Metric, PlaceView, PoolView},
 };
 use crate::{MonoTime, Now, ResourceName, State, state};
 
@@ -84,6 +84,8 @@ pub struct Limits {
     pub waiting_per_resource: usize,
     /// Changes made in one go by resets, syncs and upkeep.
     pub step: usize,
+    /// How long a snapshot may be read: about as long as a slow link needs for a million resources.
+    pub listing: Duration,
     /// Changes of resets and upkeep that are in flight together: a call that comes in waits for no more of them.
     pub chores: usize,
 }
@@ -133,6 +135,7 @@ impl Default for Limits {
             parked: 15_000,
             waiting_per_resource: 1_000,
             step: 1_000,
+            listing: Duration::from_secs(60),
             chores: 128,
         }
     }
@@ -216,6 +219,15 @@ impl Ranch {
             self.keep_up(now, &mut chores);
         }
         more || chores == 0 && self.room_for_chores() > 0
+    }
+
+    /// The last thing before the store closes: tries once more what is owed to it. Whether nothing is, and nothing is
+    /// being written.
+    pub fn wind_down(&mut self, now: Now) -> bool {
+        if !self.halted {
+            self.pay_owed(now);
+        }
+        self.flights.is_empty() && self.owed.is_empty()
     }
 
     /// How many more changes of resets and upkeep may be sent off.

@@ -47,7 +47,7 @@ impl App {
             // The original names the wrong path here, and clients know it so.
             Route::AcquireByState => verb::only_post(&head.method, "/acquire"),
             Route::Acquire | Route::Release | Route::Update | Route::Reset => {
-                verb::only_post(&head.method, head.uri.path())
+                verb::only_post(&head.method, route.label())
             }
             Route::Api => api::answer(self, head, body).await,
             Route::Unmatched => Reply::empty(),

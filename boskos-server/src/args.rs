@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use boskos_core::GoDuration;
 use boskos_runtime::flags::{IgnoredFlags, ListenFlags, LogFlags};
-use clap::{Args as Flags, Parser, Subcommand, ValueEnum};
+use clap::{Args as Flags, Parser, Subcommand, ValueEnum, builder::RangedU64ValueParser};
 
 /// Leases scarce resources to CI jobs and people, and tracks the state of each.
 #[derive(Debug, Parser)]
@@ -95,7 +95,8 @@ pub struct Serve {
     #[arg(long, value_name = "DURATION", default_value = "10m")]
     pub dynamic_resource_update_period: GoDuration,
     /// Connections at once; one more is answered 503
-    #[arg(long, value_name = "COUNT", default_value_t = 20_000)]
+    #[arg(long, value_name = "COUNT", default_value_t = 20_000,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub max_connections: usize,
     /// Calls waiting at once; one more is answered without waiting
     #[arg(long, value_name = "COUNT", default_value_t = 15_000)]

@@ -1,5 +1,6 @@
 //! The boskos server: HTTP in front, storage behind, the ranch in between.
 
+mod abort;
 pub mod api;
 pub mod app;
 pub mod args;

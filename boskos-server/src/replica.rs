@@ -234,15 +234,21 @@ impl Crown {
                 return;
             }
         };
+        let mut is_stopping = false;
         tokio::select! {
             lost = &mut hold => tracing::warn!(why = %lost, "leading no more"),
-            () = stop.cancelled() => {}
+            () = stop.cancelled() => is_stopping = true,
         }
         self.gate.close();
         *self.reread.lock() = None;
         term.background.shutdown().await;
         let steward = term.steward.clone();
-        let closing = tokio::task::spawn_blocking(move || steward.store().close());
+        let closing = async move {
+            if is_stopping {
+                server::wind_down(&steward).await;
+            }
+            tokio::task::spawn_blocking(move || steward.store().close()).await
+        };
         // The Lease is held until everything is written.
         let closed = tokio::select! {
             closed = closing => closed,

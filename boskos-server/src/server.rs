@@ -26,7 +26,7 @@ use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot},
     task::{JoinHandle, JoinSet},
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 use crate::{
@@ -43,6 +43,9 @@ use crate::{
 
 /// How long requests in flight may take to finish once the server stops.
 pub(crate) const DRAIN: Duration = Duration::from_secs(20);
+
+/// How long the last writes may take after that.
+pub(crate) const WIND_DOWN: Duration = Duration::from_secs(5);
 
 /// How a server is to be.
 #[derive(Clone, Debug)]
@@ -189,6 +192,7 @@ impl Running {
             Err(failed) => tracing::error!(error = %failed, "serving ended abnormally"),
         }
         self.background.shutdown().await;
+        wind_down(&self.steward).await;
         let steward = self.steward.clone();
         let closed = tokio::task::spawn_blocking(move || steward.store().close()).await;
         let closed = closed.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
@@ -198,7 +202,16 @@ impl Running {
     }
 }
 
-/// Reads config and store side by side.
+/// Has everything written that is still to be, if that can be.
+pub(crate) async fn wind_down(steward: &Arc<Steward>) {
+    if timeout(WIND_DOWN, steward.wind_down()).await.is_err() {
+        tracing::warn!(
+            "not everything could be written before the end: some grants may have owners that never read them"
+        );
+    }
+}
+
+/// Reads config and store side by side. Dynamic types rest until [`sync::apply`] has brought the ranch to that config.
 pub(crate) async fn load(
     options: &Options,
     store: Arc<dyn Store>,
@@ -218,7 +231,10 @@ pub(crate) async fn load(
                 config.names().map(|(name, r#type, _)| (name, r#type)).collect();
             loader.mark_listed(|resource: &Resource| listed.get(&resource.name) == Some(&&resource.r#type));
             drop(listed);
-            (loader.finish(), config)
+            let mut ranch = loader.finish();
+            // What the config lists is known, and the lifecycles are still those of the one before.
+            ranch.begin_sync(sync::states_of(&config));
+            (ranch, config)
         })
         .await,
     );

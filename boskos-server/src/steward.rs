@@ -5,7 +5,11 @@ mod drive;
 mod grant;
 mod outbox;
 
-use std::sync::Arc;
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+    time::Duration,
+};
 
 use boskos_core::{
     Now, State,
@@ -17,11 +21,18 @@ use boskos_core::{
 };
 use hashbrown::{HashMap, HashSet};
 use parking_lot::{Mutex, MutexGuard};
-use tokio::sync::{Notify, oneshot};
+use tokio::{
+    sync::{Notify, oneshot},
+    time::sleep,
+};
+use tokio_util::task::TaskTracker;
 
 pub use self::grant::{Answer, Undo};
 use self::outbox::Outbox;
-use crate::{clock::Clock, store::Store};
+use crate::{abort::AbortOnPanic, clock::Clock, store::Store};
+
+/// How often it is looked whether the last writes are done.
+const LOOK_FOR_END_EVERY: Duration = Duration::from_millis(10);
 
 /// The one keeper of the ranch. See the [module](self).
 pub struct Steward {
@@ -31,6 +42,15 @@ pub struct Steward {
     /// There is something to do before the driver's next wake.
     rouse: Notify,
     outbox: Outbox,
+    /// Configs that are being applied.
+    syncs: TaskTracker,
+}
+
+/// The ranch and what goes with it, locked. A panic here would leave it half changed and the lock free for the next.
+struct Locked<'a> {
+    // Dropped before the lock is given back.
+    _abort: AbortOnPanic,
+    inner: MutexGuard<'a, Inner>,
 }
 
 struct Inner {
@@ -41,7 +61,8 @@ struct Inner {
     known: Vec<(PlanId, Outcome)>,
     /// When the driver wakes by itself.
     armed: Wake,
-    halted: bool,
+    /// Whether it was said that the store cannot be written, and not yet that it can again.
+    told_of_outage: bool,
 }
 
 /// A reply on its way to the caller.
@@ -59,9 +80,10 @@ impl Steward {
             effects: Effects::default(),
             known: Vec::new(),
             armed: Wake::default(),
-            halted: false,
+            told_of_outage: false,
         };
-        Arc::new(Self { inner: Mutex::new(inner), store, clock, rouse: Notify::new(), outbox: Outbox::default() })
+        let (inner, rouse, outbox) = (Mutex::new(inner), Notify::new(), Outbox::default());
+        Arc::new(Self { inner, store, clock, rouse, outbox, syncs: TaskTracker::new() })
     }
 
     /// The store.
@@ -80,7 +102,7 @@ impl Steward {
     /// that is gets undone.
     pub async fn call(self: &Arc<Self>, command: Command) -> Answer {
         let waiter = {
-            let mut inner = self.inner.lock();
+            let mut inner = self.lock();
             let now = self.clock.now();
             let call = inner.new_call();
             inner.ranch.decide(call, command, now);
@@ -112,14 +134,17 @@ impl Steward {
     }
 
     /// Reads with a snapshot, which the ranch keeps track of.
-    pub fn with_ranch<T>(&self, access: impl FnOnce(&mut Ranch) -> T) -> T {
-        access(&mut self.inner.lock().ranch)
+    pub fn with_ranch<T>(&self, access: impl FnOnce(&mut Ranch, Now) -> T) -> T {
+        let mut inner = self.lock();
+        let result = access(&mut inner.ranch, self.clock.now());
+        self.rouse_if_due(&mut inner);
+        result
     }
 
     /// Gives every queue place a whole TTL from now.
     pub fn extend_places(&self) {
         let now = self.clock.now();
-        self.inner.lock().ranch.extend_places(now);
+        self.lock().ranch.extend_places(now);
     }
 
     /// The steps of a config follow, which names these states.
@@ -137,13 +162,38 @@ impl Steward {
         self.change(|ranch, now| ranch.release_waiters(now));
     }
 
+    /// Configs that are being applied, for [`Self::wind_down`] to wait for.
+    pub fn syncs(&self) -> &TaskTracker {
+        &self.syncs
+    }
+
+    /// Waits until no config is being applied, nothing is being written, and every grant that nobody read is taken
+    /// back: what is not written before the store closes never will be, and its owner would be someone who knows
+    /// nothing of it. For when nobody calls any more and [`Self::drive`] has ended; [`Self::carry`] must go on.
+    pub async fn wind_down(self: &Arc<Self>) {
+        self.syncs.close();
+        self.syncs.wait().await;
+        loop {
+            let mut done = false;
+            self.change(|ranch, now| done = ranch.wind_down(now));
+            if done {
+                return;
+            }
+            sleep(LOOK_FOR_END_EVERY).await;
+        }
+    }
+
     /// Takes back a grant that nobody read.
     fn undo(self: &Arc<Self>, receipt: Receipt) {
         self.change(|ranch, now| ranch.decide(NOBODY, Command::Undo(receipt), now));
     }
 
+    fn lock(&self) -> Locked<'_> {
+        Locked { _abort: AbortOnPanic::armed(), inner: self.inner.lock() }
+    }
+
     fn cancel(self: &Arc<Self>, call: CallId) {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         // The sender goes first: a reply that comes up now has nowhere to go.
         let sender = inner.calls.remove(&call);
         let now = self.clock.now();
@@ -157,7 +207,7 @@ impl Steward {
     }
 
     fn change(self: &Arc<Self>, change: impl FnOnce(&mut Ranch, Now)) {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         let now = self.clock.now();
         change(&mut inner.ranch, now);
         let parcels = self.exchange(&mut inner, now, None);
@@ -169,13 +219,7 @@ impl Steward {
     /// Passes plans to the store and outcomes to the ranch until there are no more, and does a
     /// bounded part of what follows. The reply of the `own` call is put aside; the others are
     /// for [`deliver`], once the lock is gone.
-    fn exchange(
-        &self,
-        inner: &mut MutexGuard<'_, Inner>,
-        now: Now,
-        mut own: Option<(CallId, &mut Option<Reply>)>,
-    ) -> Vec<Parcel> {
-        let inner = &mut **inner;
+    fn exchange(&self, inner: &mut Inner, now: Now, mut own: Option<(CallId, &mut Option<Reply>)>) -> Vec<Parcel> {
         let mut parcels = Vec::new();
         let mut worked = false;
         loop {
@@ -195,6 +239,11 @@ impl Steward {
             }
             if !inner.effects.plans.is_empty() {
                 self.store.submit(&mut inner.effects.plans, &mut inner.known);
+                // A store that refuses at once refuses whatever comes next, and what it says of that is still on its
+                // way: what is decided anew now would be refused again, for ever.
+                if inner.known.iter().any(|(_, outcome)| matches!(outcome, Outcome::NotWritten)) {
+                    inner.ranch.halt();
+                }
             }
             if !inner.known.is_empty() {
                 inner.ranch.settle(inner.known.drain(..), now);
@@ -211,7 +260,7 @@ impl Steward {
     }
 
     /// Wakes the driver if something is due before it would wake by itself.
-    fn rouse_if_due(&self, inner: &mut MutexGuard<'_, Inner>) {
+    fn rouse_if_due(&self, inner: &mut Inner) {
         let wake = inner.ranch.next_wake();
         let earlier = |new: Option<_>, armed: Option<_>| new.is_some() && (armed.is_none() || new < armed);
         let armed = inner.armed;
@@ -222,6 +271,22 @@ impl Steward {
             inner.armed = wake;
             self.rouse.notify_one();
         }
+    }
+}
+
+// === impl Locked ===
+
+impl Deref for Locked<'_> {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.inner
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut Inner {
+        &mut self.inner
     }
 }
 

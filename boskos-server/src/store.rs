@@ -45,7 +45,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Takes the plans to be written, in the order of decisions, and returns at once. Outcomes
     /// that are known already are added to `known`; the others reach [`Outcomes`] later, from
-    /// another thread.
+    /// another thread. [`Outcome::NotWritten`] in `known` says that the store cannot write until
+    /// [`Outcomes::resumed`], even if [`Outcomes::halted`] was not heard yet, or that it is closed.
     fn submit(&self, plans: &mut Vec<Plan>, known: &mut Vec<(PlanId, Outcome)>);
 
     /// The newest `limit` transitions of a resource, newest first; `newest` is the number of the

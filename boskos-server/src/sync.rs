@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use boskos_core::{
-    Comparison, ResourceName,
+    Comparison, ResourceName, State,
     config::Config,
     ranch::{
         NameView,
@@ -12,6 +12,7 @@ use boskos_core::{
     shown::Difference,
 };
 use hashbrown::HashSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::steward::Steward;
 
@@ -20,8 +21,14 @@ const STEP: usize = 1_000;
 
 /// Why a sync ended early.
 #[derive(Debug, thiserror::Error)]
-#[error("config could not be applied: {0}")]
-pub struct SyncError(Refusal);
+pub enum SyncError {
+    /// The store cannot be written.
+    #[error("config could not be applied: {0}")]
+    Refused(Refusal),
+    /// Nobody waits for it any more.
+    #[error("the server stops before its config is applied")]
+    Stopped,
+}
 
 /// What applying `config` would do. Reads the ranch page by page.
 pub fn difference(steward: &Steward, config: &Config) -> Difference {
@@ -86,20 +93,28 @@ fn sort_change(
 ///
 /// # Errors
 ///
-/// If the store cannot be written; what was done until then stays.
+/// If the store cannot be written; what was done until then stays. So it does when this is dropped:
+/// the thread ends before its next step, and [`Steward::wind_down`] waits for that.
 pub async fn apply(steward: Arc<Steward>, config: Config) -> Result<Difference, SyncError> {
     let runtime = tokio::runtime::Handle::current();
-    let applied = tokio::task::spawn_blocking(move || runtime.block_on(apply_here(&steward, &config)));
+    let stop = CancellationToken::new();
+    let _stop_when_dropped = stop.clone().drop_guard();
+    let syncs = steward.syncs().clone();
+    let applied = syncs.spawn_blocking(move || runtime.block_on(apply_here(&steward, &config, &stop)));
     applied.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))
 }
 
-async fn apply_here(steward: &Arc<Steward>, config: &Config) -> Result<Difference, SyncError> {
+async fn apply_here(
+    steward: &Arc<Steward>,
+    config: &Config,
+    stop: &CancellationToken,
+) -> Result<Difference, SyncError> {
     let found = difference(steward, config);
     warn_of_mass_deletion(steward, &found);
-    let _under_way = UnderWay::begin(steward, config);
+    let sync = UnderWay::begin(steward, config, stop)?;
     let mut comparison = Comparison::new(config);
     let lifecycles = comparison.lifecycle_changes(&steward.read(|ranch, _| ranch.lifecycles()));
-    step(steward, lifecycles).await?;
+    sync.step(lifecycles).await?;
     let mut after = None;
     let mut changes = Vec::new();
     loop {
@@ -108,59 +123,78 @@ async fn apply_here(steward: &Arc<Steward>, config: &Config) -> Result<Differenc
         after = Some(last.name.clone());
         comparison.name_changes(&page, &mut changes);
         while changes.len() >= STEP {
-            step(steward, changes.drain(..STEP).collect()).await?;
+            sync.step(changes.drain(..STEP).collect()).await?;
         }
     }
-    step(steward, changes).await?;
+    sync.step(changes).await?;
     loop {
         let rest = comparison.rest(STEP);
         if rest.is_empty() {
             return Ok(found);
         }
-        step(steward, rest).await?;
+        sync.step(rest).await?;
     }
 }
 
 /// The steps of a config are under way as long as this lives.
-struct UnderWay<'a>(&'a Arc<Steward>);
+struct UnderWay<'a> {
+    steward: &'a Arc<Steward>,
+    stop: &'a CancellationToken,
+}
 
 impl<'a> UnderWay<'a> {
-    fn begin(steward: &'a Arc<Steward>, config: &Config) -> Self {
-        let listed = config.names().map(|(_, _, state)| state);
-        let initial = config.lifecycles.iter().map(|lifecycle| &lifecycle.state);
-        let mut states = HashSet::new();
-        for state in listed.chain(initial) {
-            if !states.contains(state) {
-                states.insert(state.clone());
-            }
+    fn begin(steward: &'a Arc<Steward>, config: &Config, stop: &'a CancellationToken) -> Result<Self, SyncError> {
+        let states = states_of(config);
+        if stop.is_cancelled() {
+            return Err(SyncError::Stopped);
         }
         steward.begin_sync(states);
-        Self(steward)
+        Ok(Self { steward, stop })
+    }
+
+    async fn step(&self, changes: Vec<SyncChange>) -> Result<(), SyncError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let done = self.stop.run_until_cancelled(self.steward.call(Command::Sync(changes))).await;
+        match done.ok_or(SyncError::Stopped)?.open().0 {
+            Reply::Refused(refusal) => Err(SyncError::Refused(refusal)),
+            Reply::Synced
+            | Reply::Granted(_)
+            | Reply::GrantedAll(..)
+            | Reply::Done
+            | Reply::Reset(_)
+            | Reply::Watched => Ok(()),
+        }
     }
 }
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.0.end_sync();
-    }
-}
-
-async fn step(steward: &Arc<Steward>, changes: Vec<SyncChange>) -> Result<(), SyncError> {
-    if changes.is_empty() {
-        return Ok(());
-    }
-    match steward.call(Command::Sync(changes)).await.open().0 {
-        Reply::Refused(refusal) => Err(SyncError(refusal)),
-        Reply::Synced | Reply::Granted(_) | Reply::GrantedAll(..) | Reply::Done | Reply::Reset(_) | Reply::Watched => {
-            Ok(())
+        // At a stop dynamic types stay at rest: they would be kept to half a config.
+        if !self.stop.is_cancelled() {
+            self.steward.end_sync();
         }
     }
 }
 
+/// The states that a config names, each once.
+pub(crate) fn states_of(config: &Config) -> HashSet<State> {
+    let listed = config.names().map(|(_, _, state)| state);
+    let initial = config.lifecycles.iter().map(|lifecycle| &lifecycle.state);
+    let mut states = HashSet::new();
+    for state in listed.chain(initial) {
+        if !states.contains(state) {
+            states.insert(state.clone());
+        }
+    }
+    states
+}
+
 fn warn_of_mass_deletion(steward: &Steward, found: &Difference) {
     for (r#type, deleted) in &found.delete.by_type {
-        let metric = steward.read(|ranch, _| ranch.metric(r#type.as_str()));
-        let all: u64 = metric.map_or(0, |metric| metric.current.values().sum());
+        let pools = steward.read(|ranch, _| ranch.pools().collect::<Vec<_>>());
+        let all: u64 = pools.iter().filter(|pool| pool.r#type == *r#type).map(|pool| pool.count).sum();
         if u64::try_from(*deleted).unwrap_or(u64::MAX).saturating_mul(2) > all {
             tracing::warn!(r#type = %r#type, deleted, all, "the config no longer names more than half of a type: these are deleted");
         }

@@ -40,7 +40,7 @@ fn refused(what: &str, refusal: &Refusal) -> Reply {
         Refusal::NoneAvailable(_) | Refusal::UnknownType(_) | Refusal::NotFound(_) => StatusCode::NOT_FOUND,
         Refusal::NotOwner { .. } => StatusCode::UNAUTHORIZED,
         Refusal::WrongState { .. } => StatusCode::CONFLICT,
-        Refusal::Unavailable | Refusal::Crowded(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Refusal::Unavailable | Refusal::Crowded(_) | Refusal::TooManyWatches => StatusCode::SERVICE_UNAVAILABLE,
     };
     let reply = Reply::error(status, format!("{what}: {refusal}"));
     if status == StatusCode::SERVICE_UNAVAILABLE { reply.with_retry_after(RETRY_AFTER_SECONDS) } else { reply }

@@ -161,9 +161,7 @@ impl Ranch {
     }
 
     fn grant(&mut self, key: ResourceKey, owner: Owner, dest: State, grant: Grant, now: Now) {
-        let mut record = self.record_of(key);
-        record.resource.owner = Some(owner);
-        record.resource.state = dest;
+        let record = self.moved(key, dest, Some(owner));
         let mut draft = self.draft();
         self.draft_put(&mut draft, key, record, Age::Fresh, Role::Plain, now);
         if let Some(number) = grant.place

@@ -210,7 +210,7 @@ pub enum Refusal {
     #[error("no available resource {0}, try again later.")]
     NoneAvailable(String),
     /// No resource and no lifecycle of that type.
-    #[error("resource type {0:?} does not exist")]
+    #[error("resource type {} does not exist", crate::go_quote::quoted(.0.as_str()))]
     UnknownType(ResourceType),
     /// No resource of that name.
     #[error("no available resource {0}, try again later.")]
@@ -237,6 +237,9 @@ pub enum Refusal {
     /// Too many callers wait for one resource.
     #[error("too many requests wait for resource {0}, try again later")]
     Crowded(ResourceName),
+    /// Too many callers wait for one that matches.
+    #[error("too many requests wait for a resource that matches, try again later")]
+    TooManyWatches,
 }
 
 /// What follows from a decision or an outcome.

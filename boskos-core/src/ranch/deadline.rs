@@ -22,9 +22,15 @@ impl Ranch {
         let able = !self.halted && self.room_for_chores() > 0;
         let keeps = !self.upkeep.is_empty() && !self.syncing;
         let chores = !self.resets.is_empty() || keeps;
-        let mono = [self.places.first_deadline(), self.watches.first_deadline(), self.owed_at.filter(|_| !self.halted)];
+        let mono = [
+            self.places.first_deadline(),
+            self.watches.first_deadline(),
+            self.snapshots.first_deadline(),
+            self.owed_at.filter(|_| !self.halted),
+        ];
         Wake {
-            at_once: chores && able,
+            // Resets that nothing will be written of are answered at once.
+            at_once: chores && able || self.halted && !self.resets.is_empty(),
             mono: mono.into_iter().flatten().min(),
             wall: self.inventory.first_expiring().map(|(at, _)| at).filter(|_| able && !self.syncing),
         }
@@ -33,6 +39,7 @@ impl Ranch {
     /// Ends waits and places whose time is over.
     pub(super) fn end_places_and_waits(&mut self, now: Now, budget: &mut usize) {
         self.watches.end_due(now.mono, &mut self.pending.replies);
+        self.snapshots.end_due(now.mono);
         while *budget > 0
             && let Some(number) = self.places.pop_due(now.mono)
         {

@@ -13,7 +13,7 @@ use super::{
     plan::{PlanId, Record, ResourceKey, Version},
     pool::{Pool, PoolKey},
 };
-use crate::{Owner, Resource, ResourceName, ResourceType, State, WallTime, state};
+use crate::{Resource, ResourceName, ResourceType, State, WallTime, state};
 
 /// One resource and how the ranch stands to it.
 #[derive(Debug)]
@@ -49,6 +49,12 @@ pub(super) struct Inventory {
     pools: slab::Slab<Pool>,
     /// Unowned dynamic resources by when they expire.
     expiring: BTreeSet<(WallTime, ResourceKey)>,
+}
+
+impl Slot {
+    pub(super) fn name(&self) -> &ResourceName {
+        &self.record.resource.name
+    }
 }
 
 impl Inventory {
@@ -356,18 +362,6 @@ impl Inventory {
                 self.expiring.insert((at, key));
             }
         }
-    }
-
-    /// How many resources of a type each owner holds, nobody (the empty text) included.
-    pub(super) fn owner_counts(&self, kind: KindKey) -> BTreeMap<String, u64> {
-        let kind = self.kind(kind);
-        let unowned = kind.count - kind.owned;
-        let mut counts: BTreeMap<String, u64> =
-            kind.owners.iter().map(|(owner, count)| (Owner::as_str(owner).to_owned(), u64::from(*count))).collect();
-        if unowned > 0 {
-            counts.insert(String::new(), u64::from(unowned));
-        }
-        counts
     }
 }
 

@@ -10,7 +10,8 @@ use crate::{Now, Owner};
 
 impl Ranch {
     pub(super) fn release(&mut self, call: CallId, release: Release, now: Now) {
-        let Some(key) = self.find_for(call, release.name.as_str()) else {
+        // One that is being created is not there for callers yet, but a command that names it waits for it.
+        let Some(key) = self.inventory.find(release.name.as_str()) else {
             return self.refuse(call, Refusal::NotFound(release.name));
         };
         if self.inventory.get(key).flight.is_some() {
@@ -40,12 +41,6 @@ impl Ranch {
             None => record.resource.expiration = None,
         }
         record
-    }
-
-    /// The resource of that name. One that is being created is not there for callers yet, but a
-    /// command that names it waits for it.
-    pub(super) fn find_for(&self, _call: CallId, name: &str) -> Option<ResourceKey> {
-        self.inventory.find(name)
     }
 
     pub(super) fn owned_by_another(&self, key: ResourceKey, asked: &Owner) -> Option<Refusal> {

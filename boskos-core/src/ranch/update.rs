@@ -9,7 +9,7 @@ use crate::Now;
 
 impl Ranch {
     pub(super) fn update(&mut self, call: CallId, update: Update, now: Now) {
-        let Some(key) = self.find_for(call, update.name.as_str()) else {
+        let Some(key) = self.inventory.find(update.name.as_str()) else {
             return self.refuse(call, Refusal::NotFound(update.name));
         };
         if self.inventory.get(key).flight.is_some() {

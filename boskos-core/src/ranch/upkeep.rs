@@ -6,7 +6,7 @@ use super::{
     kind::{KindKey, is_leaving},
     plan::ResourceKey,
 };
-use crate::{Now, ResourceName, State, state};
+use crate::{Now, State, state};
 
 impl Ranch {
     /// Has a type looked at in the next [`Ranch::work`] if it is dynamic.
@@ -83,17 +83,24 @@ impl Ranch {
         if surplus == 0 || *budget == 0 {
             return;
         }
-        let mut unowned: Vec<(ResourceName, ResourceKey)> = kind
+        let mut going: Vec<ResourceKey> = kind
             .pools
             .values()
             .flat_map(|pool| self.inventory.pool(*pool).unowned.values())
             .map(|key| (self.inventory.get(*key), *key))
             .filter(|(slot, _)| !slot.listed && !is_leaving(&slot.record.resource.state, slot.record.leaving))
-            .map(|(slot, key)| (slot.record.resource.name.clone(), key))
+            .map(|(_, key)| key)
             .collect();
-        unowned.sort_unstable_by(|a, b| b.cmp(a));
-        unowned.truncate(surplus.min(*budget));
-        for (_, resource) in unowned {
+        let descending =
+            |a: &ResourceKey, b: &ResourceKey| self.inventory.get(*b).name().cmp(self.inventory.get(*a).name());
+        let now_going = surplus.min(*budget);
+        if now_going < going.len() {
+            // All of them may be very many: only those that go now are put in order.
+            going.select_nth_unstable_by(now_going, descending);
+            going.truncate(now_going);
+        }
+        going.sort_unstable_by(descending);
+        for resource in going {
             *budget -= 1;
             self.mark_to_be_deleted(resource, now);
         }

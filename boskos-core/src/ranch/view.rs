@@ -8,7 +8,7 @@ use super::{
     Ranch,
     plan::{LifecycleRecord, Sequence},
 };
-use crate::{Now, Resource, ResourceType, State, WallTime};
+use crate::{Now, Owner, Resource, ResourceType, State, WallTime};
 
 /// Counts of one type: the answer of `/metric`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,16 @@ pub struct Metric {
     /// How often resources came to each state since the store began.
     #[serde(default)]
     pub total: BTreeMap<String, u64>,
+}
+
+/// What a [`Metric`] is made of: copied while the ranch waits, put in order when it does not.
+#[derive(Clone, Debug)]
+pub struct Counts {
+    r#type: ResourceType,
+    current: Vec<(State, u32)>,
+    owners: Vec<(Owner, u32)>,
+    unowned: u32,
+    totals: Vec<(State, u64)>,
 }
 
 /// The resources of one type in one state, counted.
@@ -59,6 +69,29 @@ pub struct PlaceView {
 /// The lifecycle of a type.
 pub type LifecycleView = LifecycleRecord;
 
+impl From<Counts> for Metric {
+    fn from(counts: Counts) -> Self {
+        let owners = counts.owners.into_iter().map(|(owner, count)| (owner.as_str().to_owned(), u64::from(count)));
+        let unowned = (counts.unowned > 0).then(|| (String::new(), u64::from(counts.unowned)));
+        let current = counts.current.into_iter().map(|(state, count)| (state.as_str().to_owned(), u64::from(count)));
+        let totals = counts.totals.into_iter().map(|(state, total)| (state.as_str().to_owned(), total));
+        Self {
+            r#type: counts.r#type.as_str().to_owned(),
+            current: current.collect(),
+            owner: owners.chain(unowned).collect(),
+            total: totals.collect(),
+        }
+    }
+}
+
+impl PlaceView {
+    /// The order in which places are shown: by type and state, in the order of their ranks.
+    #[must_use]
+    pub fn shown_order(&self, other: &Self) -> std::cmp::Ordering {
+        (&self.r#type, &self.state, self.rank).cmp(&(&other.r#type, &other.state, other.rank))
+    }
+}
+
 impl Ranch {
     /// The resource of that name and its newest history row.
     #[must_use]
@@ -84,21 +117,21 @@ impl Ranch {
         self.len() == 0
     }
 
-    /// Counts of one type; `None` if no resource of it exists.
+    /// Counts of one type, for a [`Metric`]; `None` if no resource of it exists.
     #[must_use]
-    pub fn metric(&self, r#type: &str) -> Option<Metric> {
-        let key = self.inventory.kind_key(r#type)?;
-        let kind = self.inventory.kind(key);
+    pub fn counts(&self, r#type: &str) -> Option<Counts> {
+        let kind = self.inventory.kind(self.inventory.kind_key(r#type)?);
         if kind.count == 0 {
             return None;
         }
         let pools = kind.pools.values().map(|pool| self.inventory.pool(*pool));
         let states = pools.filter(|pool| pool.count > 0);
-        Some(Metric {
-            r#type: r#type.to_owned(),
-            current: states.map(|pool| (pool.state.as_str().to_owned(), u64::from(pool.count))).collect(),
-            owner: self.inventory.owner_counts(key),
-            total: kind.totals.iter().map(|(state, total)| (state.as_str().to_owned(), *total)).collect(),
+        Some(Counts {
+            r#type: kind.r#type.clone(),
+            current: states.map(|pool| (pool.state.clone(), pool.count)).collect(),
+            owners: kind.owners.iter().map(|(owner, count)| (owner.clone(), *count)).collect(),
+            unowned: kind.count - kind.owned,
+            totals: kind.totals.iter().map(|(state, total)| (state.clone(), *total)).collect(),
         })
     }
 
@@ -128,7 +161,7 @@ impl Ranch {
         all
     }
 
-    /// Who waits for what, by type and state, in the order of their places.
+    /// Who waits for what, queue by queue in no order, each in the order of its places.
     #[must_use]
     pub fn queue(&self, now: Now) -> Vec<PlaceView> {
         let mut all = Vec::with_capacity(self.places.len());
@@ -147,7 +180,6 @@ impl Ranch {
                 });
             }
         }
-        all.sort_by(|a, b| (&a.r#type, &a.state, a.rank).cmp(&(&b.r#type, &b.state, b.rank)));
         all
     }
 

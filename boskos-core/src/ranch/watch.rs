@@ -6,12 +6,13 @@ use hashbrown::HashMap;
 
 use super::{
     Ranch,
-    command::{CallId, Filter, Reply, Watch},
+    command::{CallId, Filter, Refusal, Reply, Watch},
     inventory::Slot,
+    kind::Kind,
 };
 use crate::{MonoTime, Now, Resource, State};
 
-/// Watching calls at most; one beyond is answered at once.
+/// Watching calls at most; one beyond is refused.
 const MAX_WATCHES: usize = 4_096;
 
 /// All watching calls, found by the state they watch for.
@@ -100,8 +101,11 @@ fn watched(filter: &Filter) -> Vec<Option<State>> {
 
 impl Ranch {
     pub(super) fn watch(&mut self, call: CallId, watch: Watch, now: Now) {
-        if watch.wait.is_zero() || self.watches.by_call.len() >= MAX_WATCHES || self.any_matches(&watch.filter) {
+        if watch.wait.is_zero() || self.any_matches(&watch.filter) {
             return self.reply(call, Reply::Watched);
+        }
+        if self.watches.by_call.len() >= MAX_WATCHES {
+            return self.refuse(call, Refusal::TooManyWatches);
         }
         self.watches.add(call, watch.filter, now.mono.saturating_add(watch.wait));
     }
@@ -112,12 +116,46 @@ impl Ranch {
         let of_type = |r#type| filter.types.is_empty() || filter.types.contains(r#type);
         let of_state = |state| filter.states.is_empty() || filter.states.contains(state);
         let in_flight = self.flights.values().flat_map(|flight| &flight.changes);
+        let any_owner = filter.owners.is_empty();
+        let of_nobody = any_owner || filter.owners.contains(&None);
+        // Very many may be owned by others.
+        let of_someone =
+            |kind: &Kind| any_owner || filter.owners.iter().flatten().any(|owner| kind.owners.contains_key(owner));
         in_flight.map(|change| self.inventory.get(change.key)).any(matches)
             || self
                 .inventory
                 .pools()
-                .filter(|(_, pool)| of_state(&pool.state) && of_type(&self.inventory.kind(pool.kind).r#type))
-                .flat_map(|(_, pool)| pool.unowned.values().chain(pool.owned.values()))
+                .map(|(_, pool)| (pool, self.inventory.kind(pool.kind)))
+                .filter(|(pool, kind)| of_state(&pool.state) && of_type(&kind.r#type))
+                .flat_map(|(pool, kind)| {
+                    let unowned = of_nobody.then(|| pool.unowned.values());
+                    let owned = of_someone(kind).then(|| pool.owned.values());
+                    unowned.into_iter().flatten().chain(owned.into_iter().flatten())
+                })
                 .any(|key| matches(self.inventory.get(*key)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ranch::{Limits, command::Command};
+
+    #[test]
+    fn watch_beyond_the_limit_is_refused_and_not_answered_as_if_there_were_a_match() {
+        let mut ranch = Ranch::empty(Limits::default(), Box::new(|| "made".into()));
+        let watch = Watch { filter: Filter::default(), wait: Duration::from_secs(1) };
+        for call in 0..=MAX_WATCHES as u64 {
+            ranch.decide(CallId(call), Command::Watch(watch.clone()), Now::default());
+        }
+        let replies = ranch.take_effects().replies;
+        assert!(
+            matches!(&replies[..], [(CallId(4_096), Reply::Refused(Refusal::TooManyWatches))]),
+            "{} replies, last {:?}",
+            replies.len(),
+            replies.last()
+        );
     }
 }

@@ -1,12 +1,13 @@
 //! `/api/v1/queue`: who waits, for what, since when, at which rank.
 
-use boskos_core::shown::ShownPlace;
+use boskos_core::{ranch::PlaceView, shown::ShownPlace};
 
 use super::json;
 use crate::{app::App, http::Reply};
 
 pub(super) fn answer(app: &App) -> Reply {
-    let places = app.steward.read(|ranch, now| ranch.queue(now));
+    let mut places = app.steward.read(|ranch, now| ranch.queue(now));
+    places.sort_by(PlaceView::shown_order);
     let shown = places.into_iter().map(|place| ShownPlace {
         r#type: place.r#type,
         state: place.state,

@@ -6,8 +6,8 @@ use ::http::StatusCode;
 use boskos_core::{
     Owner, Resource, ResourceName, ResourceType, State,
     ranch::{
-        SnapshotId,
-        command::{Command, Filter, Watch},
+        SnapshotId, SnapshotRead,
+        command::{self, Command, Filter, Watch},
     },
 };
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use bytes::Bytes;
 use super::{error, no_such_resource};
 use crate::{
     app::App,
-    http::{Reply, ReplyBody, query},
+    http::{BrokenOff, Reply, ReplyBody, query},
     steward::Steward,
     verb::acquire::wait_of,
 };
@@ -37,7 +37,9 @@ pub(super) async fn list(app: &App, query: &str) -> Reply {
     };
     if !asked.wait.is_zero() {
         let watch = Watch { filter: asked.filter.clone(), wait: asked.wait };
-        drop(app.steward.call(Command::Watch(watch)).await);
+        if let command::Reply::Refused(refusal) = app.steward.call(Command::Watch(watch)).await.open().0 {
+            return error(StatusCode::SERVICE_UNAVAILABLE, &refusal.to_string()).with_retry_after(1);
+        }
     }
     let Some(mut listing) = Listing::open(app.steward.clone(), asked) else {
         return error(StatusCode::SERVICE_UNAVAILABLE, "too many listings are under way, try again later")
@@ -90,7 +92,7 @@ enum Stage {
 
 impl Listing {
     fn open(steward: Arc<Steward>, asked: Asked) -> Option<Self> {
-        let snapshot = steward.with_ranch(|ranch| ranch.open_snapshot(asked.after))?;
+        let snapshot = steward.with_ranch(|ranch, now| ranch.open_snapshot(asked.after, now))?;
         Some(Self {
             steward,
             snapshot,
@@ -102,13 +104,16 @@ impl Listing {
     }
 
     /// The next chunk of the array.
-    fn next(&mut self) -> Option<Bytes> {
+    fn next(&mut self) -> Option<Result<Bytes, BrokenOff>> {
         if self.stage == Stage::Ended {
             return None;
         }
         self.page.clear();
-        let last =
-            self.steward.with_ranch(|ranch| ranch.read_snapshot(self.snapshot, &self.filter, PAGE, &mut self.page));
+        let read =
+            self.steward.with_ranch(|ranch, _| ranch.read_snapshot(self.snapshot, &self.filter, PAGE, &mut self.page));
+        if read == SnapshotRead::Closed {
+            return Some(Err(BrokenOff::default()));
+        }
         let mut out = String::with_capacity(self.page.len() * 200 + 2);
         for resource in self.page.drain(..).take(self.left) {
             self.left -= 1;
@@ -116,19 +121,19 @@ impl Listing {
             self.stage = Stage::Further;
             resource.write_json(&mut out);
         }
-        if last || self.left == 0 {
+        if read == SnapshotRead::Last || self.left == 0 {
             if self.stage == Stage::First {
                 out.push('[');
             }
             out.push_str("]\n");
             self.stage = Stage::Ended;
         }
-        Some(Bytes::from(out))
+        Some(Ok(Bytes::from(out)))
     }
 }
 
 impl Drop for Listing {
     fn drop(&mut self) {
-        self.steward.with_ranch(|ranch| ranch.close_snapshot(self.snapshot));
+        self.steward.with_ranch(|ranch, _| ranch.close_snapshot(self.snapshot));
     }
 }

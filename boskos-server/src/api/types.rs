@@ -1,6 +1,6 @@
 //! `/api/v1/types`: the counts of every type.
 
-use boskos_core::wire;
+use boskos_core::{ranch::Metric, wire};
 
 use crate::{app::App, http::Reply};
 
@@ -9,9 +9,9 @@ pub(super) fn answer(app: &App) -> Reply {
     let mut out = String::from("[");
     for r#type in types {
         // One look per type: with many owners each takes its time.
-        let metric = app.steward.read(|ranch, _| ranch.metric(r#type.as_str()));
-        let metric = metric
-            .unwrap_or_else(|| boskos_core::ranch::Metric { r#type: r#type.as_str().to_owned(), ..Default::default() });
+        let counts = app.steward.read(|ranch, _| ranch.counts(r#type.as_str()));
+        let metric =
+            counts.map_or_else(|| Metric { r#type: r#type.as_str().to_owned(), ..Metric::default() }, Metric::from);
         if out.len() > 1 {
             out.push(',');
         }

@@ -31,7 +31,7 @@ enum Content {
     Full(Bytes),
     /// Made chunk by chunk as the client takes it; `paused` after each, for others to get their turn.
     Pages {
-        next: Box<dyn FnMut() -> Option<Bytes> + Send>,
+        next: Box<dyn FnMut() -> Option<Result<Bytes, BrokenOff>> + Send>,
         paused: bool,
     },
     Channel(mpsc::Receiver<Piece>),
@@ -45,7 +45,7 @@ enum Piece {
 /// A reply's body ended before its end was said.
 ///
 /// The connection is closed then, so that the client can tell half a listing from a whole one.
-#[derive(Debug, Error)]
+#[derive(Debug, Default, Error)]
 #[error("the reply broke off")]
 pub struct BrokenOff(());
 
@@ -94,11 +94,12 @@ impl ReplyBody {
         Self::new(if bytes.is_empty() { Content::Empty } else { Content::Full(bytes) })
     }
 
-    /// Chunks made one at a time, each when the client has taken those before it, until `next` returns `None`.
+    /// Chunks made one at a time, each when the client has taken those before it, until `next` returns `None`, or says that it
+    /// breaks off.
     ///
     /// Other connections get their turn after every chunk, so a chunk should take well below a millisecond to make.
     #[must_use]
-    pub fn pages(next: impl FnMut() -> Option<Bytes> + Send + 'static) -> Self {
+    pub fn pages(next: impl FnMut() -> Option<Result<Bytes, BrokenOff>> + Send + 'static) -> Self {
         Self::new(Content::Pages { next: Box::new(next), paused: false })
     }
 
@@ -174,7 +175,11 @@ impl Body for ReplyBody {
             }
             Content::Pages { next, paused } => {
                 *paused = true;
-                next()
+                match next() {
+                    Some(Ok(chunk)) => Some(chunk),
+                    Some(Err(broken_off)) => return Poll::Ready(Some(Err(broken_off))),
+                    None => None,
+                }
             }
             Content::Channel(receiver) => match ready!(receiver.poll_recv(cx)) {
                 Some(Piece::Chunk(chunk)) => Some(chunk),

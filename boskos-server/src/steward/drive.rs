@@ -29,7 +29,7 @@ impl Steward {
     }
 
     fn step(self: &Arc<Self>) -> Wake {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         let now = self.clock.now();
         let more = inner.ranch.work(now);
         let parcels = self.exchange(&mut inner, now, None);

@@ -92,20 +92,18 @@ impl Steward {
         }
     }
 
-    fn halt(&self, why: &str) {
-        let mut inner = self.inner.lock();
-        inner.ranch.halt();
-        let was_halted = mem::replace(&mut inner.halted, true);
-        drop(inner);
-        if !was_halted {
+    fn halt(self: &Arc<Self>, why: &str) {
+        self.change(|ranch, _| ranch.halt());
+        let was_told = mem::replace(&mut self.lock().told_of_outage, true);
+        if !was_told {
             tracing::error!(error = why, store = self.store.name(), "the store cannot be written");
         }
     }
 
     fn resume(self: &Arc<Self>) {
         self.change(|ranch, now| ranch.resume(now));
-        let was_halted = mem::take(&mut self.inner.lock().halted);
-        if was_halted {
+        let was_told = mem::take(&mut self.lock().told_of_outage);
+        if was_told {
             tracing::info!(store = self.store.name(), "the store can be written again");
         }
     }

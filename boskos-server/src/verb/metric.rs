@@ -10,8 +10,8 @@ pub(crate) fn answer(app: &App, query: &str) -> Reply {
     if r#type.is_empty() {
         return bad_request("Type must be set in the request.");
     }
-    match app.steward.read(|ranch, _| ranch.metric(&r#type)) {
-        Some(metric) => Reply::json(boskos_core::wire::metric(&metric)),
+    match app.steward.read(|ranch, _| ranch.counts(&r#type)) {
+        Some(counts) => Reply::json(boskos_core::wire::metric(&counts.into())),
         None => Reply::error(StatusCode::NOT_FOUND, format!("no available resource {type}, try again later.")),
     }
 }

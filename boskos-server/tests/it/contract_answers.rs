@@ -167,6 +167,9 @@ fn what_is_not_to_be_had_is_404() {
         server
             .post("/acquire?type=T&state=S&dest=D&owner=O")
             .expect_error(404, "Acquire failed: resource type \"T\" does not exist");
+        server
+            .post("/acquire?type=a%22%07%00%7F%C3%BC%C2%A0&state=S&dest=D&owner=O")
+            .expect_error(404, r#"Acquire failed: resource type "a\"\a\x00\x7fü\u00a0" does not exist"#);
         for names in ["nope", "a,nope", "a,", "a, b"] {
             let names = names.replace(' ', "+");
             server

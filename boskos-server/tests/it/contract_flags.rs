@@ -132,7 +132,9 @@ fn bad_flags_are_one_line_and_name_the_way_out() {
     ] {
         assert_eq!(process::run(dir.path(), args), (1, String::new(), format!("{text}\n")), "{args:?}");
     }
-    for args in [&["--port=99999"][..], &["--request-ttl=30"], &["--log-level=loud"], &["word"]] {
+    for args in
+        [&["--port=99999"][..], &["--max-connections=0"], &["--request-ttl=30"], &["--log-level=loud"], &["word"]]
+    {
         let (code, output, errors) = process::run(dir.path(), args);
         assert_eq!((code, output.as_str(), errors.matches('\n').count()), (1, "", 1), "{errors}");
     }

@@ -1,10 +1,14 @@
 //! The config is followed while the server runs.
 
-use std::{fs, os::unix::fs::symlink, path::Path, time::Duration};
+use std::{fs, os::unix::fs::symlink, path::Path, sync::Arc, time::Duration};
 
+use boskos_server::store::SqliteStore;
 use serde_json::{Value, json};
 
-use crate::harness::{Server, eventually, for_each_store, with_server};
+use crate::{
+    harness::{Server, eventually, for_each_store, with_server},
+    store_support::options,
+};
 
 const CONFIG: &str = "resources: [{type: t, state: dirty, names: [a, b]}, {type: u, names: [z]}]";
 
@@ -323,4 +327,20 @@ fn bad_config_is_refused_and_the_old_one_stays() {
         configure_and_await(server, &CONFIG.replace("[z]", "[z, w]"), "", &["a", "b", "w", "z"]);
         assert_eq!(server.resource("a").unwrap(), before);
     });
+}
+
+#[test]
+fn names_that_turned_dynamic_while_no_server_ran_are_adopted_before_any_is_too_many() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = |config: &str| {
+        let store = SqliteStore::open(options(dir.path())).unwrap().store;
+        Server::start_on(Arc::new(store), config)
+    };
+    let dynamic = |max: u32| format!("{{type: t, state: free, min-count: 1, max-count: {max}}}");
+    let server = start(&format!("resources: [{{type: t, names: [a, b, c]}}, {}]", dynamic(1)));
+    assert_eq!(server.names("state=free").len(), 4);
+    server.stop();
+    let server = start(&format!("resources: [{}]", dynamic(4)));
+    assert_eq!((server.names("state=free").len(), server.names("").len()), (4, 4));
+    server.stop();
 }

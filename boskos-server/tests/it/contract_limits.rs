@@ -1,9 +1,12 @@
 //! What clients may take at most, and what the others still get then.
 
-use std::process::{Command, Stdio};
+use std::{
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use crate::harness::{
-    Server,
+    Server, StoreKind,
     client::Client,
     eventually, for_each_store,
     process::{self, Process, QUIET},
@@ -136,4 +139,23 @@ fn malformed_requests_end_their_own_connection_alone() {
             good.request("GET", "/").expect_empty();
         }
     });
+}
+
+#[test]
+fn readers_that_take_their_time_keep_nobody_else_from_listings_for_long() {
+    // More than buffers on the way take in.
+    let names: Vec<String> = (0..40_000).map(|n| format!("{n}-{}", "x".repeat(200))).collect();
+    let config = format!("resources: [{{type: t, names: [{}]}}]", names.join(", "));
+    let server = Server::start_with(StoreKind::Memory, &config, |options| {
+        options.ranch.listing = Duration::from_millis(500);
+    });
+    let mut readers: Vec<Client> = (0..16).map(|_| server.connect()).collect();
+    for reader in &mut readers {
+        reader.send_request("GET", "/api/v1/resources");
+        reader.stream().peek(&mut [0]).unwrap();
+    }
+    eventually("a listing", || (server.get("/api/v1/resources?limit=1").status == 200).then_some(()));
+    // The one that made room can tell what it gets from a whole listing.
+    let read = readers[0].rest();
+    assert!(!read.ends_with(b"\r\n0\r\n\r\n"), "{} bytes and an end", read.len());
 }

@@ -70,7 +70,7 @@ fn parameters_are_decoded_as_forms_are() {
         server
             .post("/acquire?%74ype=%74&state=fre%65&dest=in+use%21&owner=a%2Bb%20%C3%BC&request_id=")
             .expect_text(r#"{"type":"t","name":"a","state":"in use!","owner":"a+b ü","lastupdate":"T","userdata":{}}"#);
-        server.post("/release?name=a&dest=free&owner=a%2bb+%c3%bc").expect_empty();
+        server.post("/%72elease?name=a&dest=free&owner=a%2bb+%c3%bc").expect_empty();
     });
 }
 

@@ -73,6 +73,11 @@ impl Script {
         self.0.lock().held.len()
     }
 
+    /// Whether there is something to [`Self::remember`].
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        !self.0.lock().truth.is_empty()
+    }
+
     /// Reports every outcome that is held back; how many.
     pub(crate) fn release(&self) -> usize {
         let mut state = self.0.lock();

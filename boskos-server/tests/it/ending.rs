@@ -1,8 +1,11 @@
 //! Signals that end a server: in order on the first, at once on the second.
 
 use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
     sync::{Arc, mpsc},
     thread,
+    time::Duration,
 };
 
 use rustix::process::Signal;
@@ -17,7 +20,7 @@ use crate::{
         process::{self, Process},
     },
     ledger::Ledger,
-    load::{self, Load},
+    load::{self, Dice, Load, Wire},
 };
 
 /// What it ends with.
@@ -82,4 +85,51 @@ fn second_signal_ends_a_server_that_waits_for_a_client() {
         assert_eq!((&found["owner"], &found["state"]), (&Value::from("me"), &Value::from("busy")));
         drop(ledger);
     }
+}
+
+/// What clients own that read it, by resource: they acquire, or hang up on the way, until the server is gone.
+fn acquire_and_hang_up(server: SocketAddr, client: u64) -> BTreeMap<String, String> {
+    let mut dice = Dice::new(client);
+    let mut read = BTreeMap::new();
+    for call in 0.. {
+        let Ok(mut wire) = Wire::connect(server) else { break };
+        let owner = format!("c{client}-{call}");
+        let hangs_up_after = Duration::from_micros(dice.below(4_000));
+        let stream = wire.stream().try_clone().unwrap();
+        let hanging_up = thread::spawn(move || {
+            thread::sleep(hangs_up_after);
+            // Half of it: what was sent already can still be read.
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+        });
+        if let Ok((200, _, body)) = wire.post(&format!("/acquire?type=cut&state=free&dest=busy&owner={owner}"), "") {
+            let resource: Value = serde_json::from_str(&body).unwrap();
+            read.insert(resource["name"].as_str().unwrap().to_owned(), owner);
+        }
+        hanging_up.join().unwrap();
+    }
+    read
+}
+
+#[test]
+fn signal_while_callers_hang_up_leaves_what_was_read_owned_and_nothing_else() {
+    let names: Vec<String> = (0..4_000).map(|n| format!("cut-{n}")).collect();
+    let dir = process::folder(&format!("resources: [{{type: cut, names: [{}]}}]", names.join(", ")));
+    let mut expected = BTreeMap::new();
+    for round in 0..5 {
+        let running = Process::start(&mut server(dir.path()));
+        let address = running.http;
+        let clients: Vec<_> =
+            (0..8).map(|n| thread::spawn(move || acquire_and_hang_up(address, round * 8 + n))).collect();
+        thread::sleep(Duration::from_millis(300));
+        running.signal(Signal::TERM);
+        let (code, lines) = end(running);
+        assert_eq!(code, 0, "{lines:?}");
+        expected.extend(clients.into_iter().flat_map(|client| client.join().unwrap()));
+        let running = Process::start(&mut server(dir.path()));
+        let busy = Client::connect(running.http).request("GET", "/api/v1/resources?state=busy").json();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let owned = busy.as_array().unwrap().iter().map(|found| (text(&found["name"]), text(&found["owner"])));
+        assert_eq!(owned.collect::<BTreeMap<_, _>>(), expected, "round {round}");
+    }
+    assert!(expected.len() > 20, "some do read: {}", expected.len());
 }

@@ -120,6 +120,19 @@ impl Server {
         config: &str,
         change: impl FnOnce(&mut Options),
     ) -> Result<Self, StartError> {
+        Self::try_start_on(|dir| store.open(&dir.join("data")), config, change)
+    }
+
+    /// A server on a store that the test has made.
+    pub(crate) fn start_on(store: Arc<dyn Store>, config: &str) -> Self {
+        Self::try_start_on(|_| store, config, |_| {}).unwrap_or_else(|error| panic!("does not start: {error}"))
+    }
+
+    fn try_start_on(
+        open: impl FnOnce(&Path) -> Arc<dyn Store>,
+        config: &str,
+        change: impl FnOnce(&mut Options),
+    ) -> Result<Self, StartError> {
         let dir = TempDir::new().unwrap();
         let path = dir.path().join("config.yaml");
         fs::write(&path, config).unwrap();
@@ -134,7 +147,7 @@ impl Server {
         };
         change(&mut options);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let store = store.open(&dir.path().join("data"));
+        let store = open(dir.path());
         let running = runtime.block_on(async {
             let listen = || TcpListener::bind("127.0.0.1:0");
             let ports = Ports {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use boskos_server::http::{
-    Delivery, Drained, Limits, Listener, Reply, ReplyBody, RequestBody, Service, path, query, serve,
+    BrokenOff, Delivery, Drained, Limits, Listener, Reply, ReplyBody, RequestBody, Service, path, query, serve,
 };
 use bytes::Bytes;
 use http::{StatusCode, request::Parts};
@@ -69,11 +69,11 @@ impl Script {
     }
 }
 
-fn pages(mut left: usize) -> impl FnMut() -> Option<Bytes> {
+fn pages(mut left: usize) -> impl FnMut() -> Option<Result<Bytes, BrokenOff>> {
     move || {
         let page = left.min(1000);
         left -= page;
-        (page > 0).then(|| vec![b'x'; page].into())
+        (page > 0).then(|| Ok(vec![b'x'; page].into()))
     }
 }
 

@@ -84,6 +84,10 @@ impl Wire {
         Ok(Self(BufReader::new(stream)))
     }
 
+    pub(crate) fn stream(&self) -> &TcpStream {
+        self.0.get_ref()
+    }
+
     /// One call: status, whether it says when to come again, body. An error if it was not answered
     /// in full.
     pub(crate) fn post(&mut self, target: &str, body: &str) -> io::Result<(u16, bool, String)> {

@@ -15,7 +15,7 @@ const V2: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/store-v2/bosko
 
 /// Writes what `tests/data/store-v1` and the later ones hold. They were made with this and must never be made anew:
 /// they stand for the files out there. A later format gets a directory of its own, made by
-/// `STORE_FIXTURE=DIR cargo test -p boskos-server --test it store_format`.
+/// `STORE_FIXTURE=DIR cargo test -p boskos-server --test server_it store_format`.
 fn fill(started: &Started) {
     let free = record("static-1", "free", None, 1);
     let mut busy = record("static-1", "busy", Some("job 17"), 4);

@@ -97,6 +97,8 @@ struct Call {
 
 struct Snapshot {
     id: SnapshotId,
+    /// When it is closed if it is not read to its end.
+    until: MonoTime,
     filter: Filter,
     expected: Vec<Resource>,
     read: Vec<Resource>,
@@ -112,6 +114,7 @@ impl<'a> Loose<'a> {
             request_ttl: Duration::from_secs(30),
             places: 100,
             parked: 100,
+            listing: Duration::from_secs(20),
             step: if dice.chance(50) { 1_000 } else { 1 + dice.below(3) },
             chores: if dice.chance(50) { 128 } else { 1 + dice.below(3) },
             waiting_per_resource: if dice.chance(80) { 1_000 } else { 1 },

@@ -14,7 +14,10 @@ use super::{
     queue::Queue,
     truth,
 };
-use crate::store::{Outcomes, StoreError};
+use crate::{
+    abort::AbortOnPanic,
+    store::{Outcomes, StoreError},
+};
 
 /// How soon after a failure the file is tried again; twice as long every further time.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
@@ -42,13 +45,11 @@ enum End {
 /// The pause before the next try.
 struct Backoff(Duration);
 
-/// A writer that panics leaves plans behind of which nobody will ever hear: better no process.
-struct AbortOnPanic;
-
 impl Writer {
     /// Writes until the queue is closed.
     pub(super) fn run(self, mut connection: Connection) -> Result<(), SqliteError> {
-        let _abort = AbortOnPanic;
+        // A writer that panics leaves plans behind of which nobody will ever hear.
+        let _abort = AbortOnPanic::armed();
         let Some(outcomes) = self.queue.started() else { return self.finish(connection) };
         let mut backoff = Backoff(FIRST_PAUSE);
         loop {
@@ -57,7 +58,7 @@ impl Writer {
                 End::Failed(why, doubtful) => {
                     drop(connection);
                     tracing::debug!(error = %why, "the store is opened anew");
-                    connection = self.recover(doubtful, &*outcomes, &mut backoff)?;
+                    connection = self.recover(&why, doubtful, &*outcomes, &mut backoff)?;
                 }
             }
         }
@@ -106,10 +107,13 @@ impl Writer {
     /// Tries until the file can be written again, and says what became of `doubtful`.
     fn recover(
         &self,
+        why: &SqliteError,
         mut doubtful: Vec<Plan>,
         outcomes: &dyn Outcomes,
         backoff: &mut Backoff,
     ) -> Result<Connection, SqliteError> {
+        // Why nothing can be written was told with the halt; what else comes in between is told once.
+        let mut told = why.to_string();
         loop {
             let closing = !self.queue.pause(backoff.next());
             match self.reopen(&doubtful) {
@@ -125,7 +129,13 @@ impl Writer {
                     return Ok(connection);
                 }
                 Err(why) if closing => return Err(why),
-                Err(why) => tracing::debug!(error = %why, "the store still cannot be written"),
+                Err(why) => {
+                    let why = why.to_string();
+                    if why != told {
+                        tracing::warn!(error = why, "the store still cannot be written");
+                        told = why;
+                    }
+                }
             }
         }
     }
@@ -193,13 +203,5 @@ impl Backoff {
         let pause = self.0;
         self.0 = (2 * pause).min(LONGEST_PAUSE);
         pause
-    }
-}
-
-impl Drop for AbortOnPanic {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            std::process::abort();
-        }
     }
 }

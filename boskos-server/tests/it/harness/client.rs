@@ -80,6 +80,15 @@ impl Client {
         self.stream.get_ref().shutdown(Shutdown::Write).unwrap();
     }
 
+    /// Everything until the server ends the connection, in order or not.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        let mut read = Vec::new();
+        if let Err(error) = self.stream.read_to_end(&mut read) {
+            assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        }
+        read
+    }
+
     /// Whether the server has ended the connection.
     pub(crate) fn is_at_end(&mut self) -> bool {
         self.stream.fill_buf().is_ok_and(<[u8]>::is_empty)

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fmt::Debug};
 
-use boskos_core::{Resource, ranch::command::Reply};
+use boskos_core::{
+    Resource,
+    ranch::{Metric, command::Reply},
+};
 
 use super::Exact;
 use crate::model::{Answer, Fate, Form, Item};
@@ -171,8 +174,11 @@ impl Exact {
             let current: BTreeMap<_, _> = of_kind.map(|((_, state), count)| (state.clone(), *count)).collect();
             let totals = self.model.totals.iter().filter(|(other, _, _)| other == kind);
             let total: BTreeMap<_, _> = totals.map(|(_, state, total)| (state.clone(), *total)).collect();
-            let metric =
-                self.ranch.metric(kind).map(|metric| (metric.r#type, metric.current, metric.owner, metric.total));
+            let metric = self
+                .ranch
+                .counts(kind)
+                .map(Metric::from)
+                .map(|metric| (metric.r#type, metric.current, metric.owner, metric.total));
             let expected = (!current.is_empty()).then(|| (kind.clone(), current, owners, total));
             same("metrics", &metric, &expected)?;
         }

@@ -276,7 +276,9 @@ impl Exact {
     }
 
     pub(super) fn queue(&self) -> Vec<PlaceView> {
-        self.ranch.queue(self.now)
+        let mut all = self.ranch.queue(self.now);
+        all.sort_by(PlaceView::shown_order);
+        all
     }
 }
 

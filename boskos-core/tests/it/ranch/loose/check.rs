@@ -297,7 +297,7 @@ impl Loose<'_> {
             return Err(format!("pools are {counted:?}, recounted {pools:?}"));
         }
         for r#type in crate::ranch::scene::KINDS {
-            let metric = self.ranch.metric(r#type);
+            let metric = self.ranch.counts(r#type).map(Metric::from);
             if metric.as_ref() != metrics.get(r#type) {
                 return Err(format!("metric is {metric:?}, recounted {:?}", metrics.get(r#type)));
             }

@@ -5,6 +5,7 @@ use std::{mem, time::Duration};
 use boskos_core::{
     MonoTime, Now,
     ranch::{
+        SnapshotRead,
         command::{CallId, Command},
         plan::{Foreign, Outcome, Plan, Write},
     },
@@ -247,10 +248,17 @@ impl Loose<'_> {
     fn look_at_snapshot(&mut self, dice: &mut Dice) -> Check {
         if let Some(mut snapshot) = self.snapshot.take() {
             let scan = 1 + dice.below(4);
-            let over = self.ranch.read_snapshot(snapshot.id, &snapshot.filter, scan, &mut snapshot.read);
-            if !over {
-                self.snapshot = Some(snapshot);
-                return Ok(());
+            match self.ranch.read_snapshot(snapshot.id, &snapshot.filter, scan, &mut snapshot.read) {
+                SnapshotRead::More => {
+                    self.snapshot = Some(snapshot);
+                    return Ok(());
+                }
+                SnapshotRead::Closed if snapshot.until <= self.now.mono => {
+                    self.tally.note("snapshots closed");
+                    return Ok(());
+                }
+                SnapshotRead::Closed => return Err("a snapshot is closed too early".to_owned()),
+                SnapshotRead::Last => {}
             }
             self.ranch.close_snapshot(snapshot.id);
             self.tally.note("snapshots read");
@@ -263,10 +271,11 @@ impl Loose<'_> {
         let filter =
             if dice.chance(50) { scene::filter(dice, &all) } else { boskos_core::ranch::command::Filter::default() };
         let after = dice.chance(20).then(|| "n3".into());
-        let id = self.ranch.open_snapshot(after.clone()).ok_or("no snapshot is open and none can be")?;
+        let id = self.ranch.open_snapshot(after.clone(), self.now).ok_or("no snapshot is open and none can be")?;
         let all = all.into_iter().filter(|resource| after.as_ref().is_none_or(|after| resource.name > *after));
         let expected = all.filter(|resource| filter.matches(resource)).collect();
-        self.snapshot = Some(Snapshot { id, filter, expected, read: Vec::new() });
+        let until = self.now.mono.saturating_add(self.limits.listing);
+        self.snapshot = Some(Snapshot { id, until, filter, expected, read: Vec::new() });
         Ok(())
     }
 
