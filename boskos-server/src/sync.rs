@@ -12,6 +12,7 @@ use boskos_core::{
     shown::Difference,
 };
 use hashbrown::HashSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::steward::Steward;
 
@@ -84,13 +85,20 @@ fn sort_change(
 /// Comparing takes a second for a million names: it is done on a thread of its own, where requests
 /// do not wait for it.
 ///
+/// Dropped before, it ends with the step that is under way.
+///
 /// # Errors
 ///
-/// If the store cannot be written; what was done until then stays.
+/// If something of it is not written; what is written stays. One name that the store will not have
+/// does not keep the others from following.
 pub async fn apply(steward: Arc<Steward>, config: Config) -> Result<Difference, SyncError> {
     let runtime = tokio::runtime::Handle::current();
-    let applied = tokio::task::spawn_blocking(move || runtime.block_on(apply_here(&steward, &config)));
-    applied.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()))
+    let stop = CancellationToken::new();
+    let _stopped_when_dropped = stop.clone().drop_guard();
+    let applied =
+        tokio::task::spawn_blocking(move || runtime.block_on(stop.run_until_cancelled(apply_here(&steward, &config))));
+    let applied = applied.await.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
+    applied.expect("stopped only when this is dropped")
 }
 
 async fn apply_here(steward: &Arc<Steward>, config: &Config) -> Result<Difference, SyncError> {
@@ -99,7 +107,7 @@ async fn apply_here(steward: &Arc<Steward>, config: &Config) -> Result<Differenc
     let _under_way = UnderWay::begin(steward, config);
     let mut comparison = Comparison::new(config);
     let lifecycles = comparison.lifecycle_changes(&steward.read(|ranch, _| ranch.lifecycles()));
-    step(steward, lifecycles).await?;
+    let mut done = step(steward, lifecycles).await;
     let mut after = None;
     let mut changes = Vec::new();
     loop {
@@ -108,16 +116,16 @@ async fn apply_here(steward: &Arc<Steward>, config: &Config) -> Result<Differenc
         after = Some(last.name.clone());
         comparison.name_changes(&page, &mut changes);
         while changes.len() >= STEP {
-            step(steward, changes.drain(..STEP).collect()).await?;
+            done = done.and(step(steward, changes.drain(..STEP).collect()).await);
         }
     }
-    step(steward, changes).await?;
+    done = done.and(step(steward, changes).await);
     loop {
         let rest = comparison.rest(STEP);
         if rest.is_empty() {
-            return Ok(found);
+            return done.map(|()| found);
         }
-        step(steward, rest).await?;
+        done = done.and(step(steward, rest).await);
     }
 }
 
