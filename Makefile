@@ -63,7 +63,7 @@ deployment: ## apply everything in OVERLAY to NAMESPACE
 	$(in_namespace)
 	$(KUBECTL) apply -f $(TARGET)/deploy/$(NAMESPACE).yaml
 
-server-deployment: ## apply types, rights and the server alone
+server-deployment: ## apply types, rights, the server and its services
 	$(in_namespace)
 	$(KUBECTL) apply -f deploy/base/crd.yaml
 	$(KUBECTL) -n $(NAMESPACE) apply -f $(TARGET)/deploy/$(NAMESPACE).yaml --selector 'app=boskos'
