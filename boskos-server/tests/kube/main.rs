@@ -26,6 +26,7 @@ mod store_contract;
 #[path = "../it/store_support.rs"]
 #[allow(dead_code, reason = "shared with the tests of other stores")]
 mod store_support;
+mod terms;
 mod tools;
 mod unheard;
 mod wire;
