@@ -69,7 +69,7 @@ server-deployment: ## apply types, rights, the server and its services
 	$(KUBECTL) -n $(NAMESPACE) apply -f $(TARGET)/deploy/$(NAMESPACE).yaml --selector 'app=boskos'
 
 service: ## apply the services
-	$(KUBECTL) -n $(NAMESPACE) apply -f deploy/base/service.yaml
+	sed 's/^  namespace: boskos$$/  namespace: $(NAMESPACE)/' deploy/base/service.yaml | $(KUBECTL) apply -f -
 
 update-config: ## check CONFIG, show what changes, replace the ConfigMap
 	$(CHECK_CONFIG) $(CONFIG)

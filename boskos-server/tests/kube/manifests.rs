@@ -173,7 +173,7 @@ fn args_in_manifests_are_accepted_by_the_binaries() {
 }
 
 /// As overlays of the original look: daemons beside the base, and an `env` of their own.
-const FIELD: &str = r"
+const FIELD: &str = r#"
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 namespace: in-the-field
@@ -194,7 +194,11 @@ patchesJson6902:
       value:
       - name: REAPER_RESOURCE_TYPES
         value: numeric-project,phonetic-project
-";
+- target: {group: apps, version: v1, kind: Deployment, name: boskos, namespace: boskos}
+  patch: '[{"op": "replace", "path": "/spec/replicas", "value": 3}]'
+- target: {version: v1, kind: Service, name: boskos, namespace: boskos}
+  patch: '[{"op": "add", "path": "/spec/type", "value": "NodePort"}]'
+"#;
 
 const FIELD_JANITOR: &str = r"
 apiVersion: kustomize.config.k8s.io/v1beta1
@@ -230,6 +234,10 @@ fn overlays_in_the_field_still_patch() {
         assert!(all.iter().flatten().any(|given| given == arg), "{arg}: {all:?}");
     }
     assert_eq!(all.len(), 4, "{all:?}");
+    for (kind, path, value) in [("Deployment", "/spec/replicas", Value::from(3)), ("Service", "/spec/type", "NodePort".into())] {
+        let patched = objects.iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == "boskos");
+        assert_eq!(patched.unwrap().pointer(path), Some(&value));
+    }
     assert!(
         objects.iter().all(|object| object["metadata"]["namespace"].as_str().is_none_or(|it| it == "in-the-field"))
     );
