@@ -234,7 +234,9 @@ fn overlays_in_the_field_still_patch() {
         assert!(all.iter().flatten().any(|given| given == arg), "{arg}: {all:?}");
     }
     assert_eq!(all.len(), 4, "{all:?}");
-    for (kind, path, value) in [("Deployment", "/spec/replicas", Value::from(3)), ("Service", "/spec/type", "NodePort".into())] {
+    for (kind, path, value) in
+        [("Deployment", "/spec/replicas", Value::from(3)), ("Service", "/spec/type", "NodePort".into())]
+    {
         let patched = objects.iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == "boskos");
         assert_eq!(patched.unwrap().pointer(path), Some(&value));
     }
