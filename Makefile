@@ -63,13 +63,13 @@ deployment: ## apply everything in OVERLAY to NAMESPACE
 	$(in_namespace)
 	$(KUBECTL) apply -f $(TARGET)/deploy/$(NAMESPACE).yaml
 
-server-deployment: ## apply types, rights and the server alone
+server-deployment: ## apply types, rights, the server and its services
 	$(in_namespace)
 	$(KUBECTL) apply -f deploy/base/crd.yaml
 	$(KUBECTL) -n $(NAMESPACE) apply -f $(TARGET)/deploy/$(NAMESPACE).yaml --selector 'app=boskos'
 
 service: ## apply the services
-	$(KUBECTL) -n $(NAMESPACE) apply -f deploy/base/service.yaml
+	sed 's/^  namespace: boskos$$/  namespace: $(NAMESPACE)/' deploy/base/service.yaml | $(KUBECTL) apply -f -
 
 update-config: ## check CONFIG, show what changes, replace the ConfigMap
 	$(CHECK_CONFIG) $(CONFIG)

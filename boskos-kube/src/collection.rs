@@ -15,10 +15,13 @@ use crate::{
 };
 
 /// How long one write may take; the API server is told, and gives it up then as well.
-pub(crate) const WRITE: Duration = Duration::from_secs(4);
+pub const WRITE: Duration = Duration::from_secs(4);
 
 /// How long reading one object may take.
-const READ: Duration = Duration::from_secs(4);
+pub(crate) const READ: Duration = Duration::from_secs(4);
+
+/// How often a change is tried again on a form that someone else wrote meanwhile.
+pub(crate) const ATTEMPTS: usize = 5;
 
 /// How long reading one page of a list may take.
 const LIST: Duration = Duration::from_secs(30);

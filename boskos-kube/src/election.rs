@@ -8,6 +8,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     clock::since_boot,
+    error::WriteError,
     fence::Fence,
     lease::{Lease, LeaseError},
 };
@@ -40,8 +41,14 @@ pub struct Election {
 #[derive(Debug, thiserror::Error)]
 pub enum Lost {
     /// It could not be renewed in time.
-    #[error("the lease could not be renewed within {0:?}")]
-    NotRenewed(Duration),
+    #[error("the lease could not be renewed within {within:?}")]
+    NotRenewed {
+        /// How long there was time for it.
+        within: Duration,
+        /// What came of the last attempt; nothing if this process did not run meanwhile.
+        #[source]
+        last: Option<LeaseError>,
+    },
     /// Someone else has it.
     #[error("the lease is held by {0:?}")]
     Taken(String),
@@ -145,21 +152,23 @@ impl Election {
             let begun = since_boot();
             // A renewal that takes longer than it may is as good as none.
             let left = self.timing.write_for.saturating_sub(begun.saturating_sub(renewed));
-            let renewal = timeout(left.max(Duration::from_millis(1)), self.renew()).await;
-            match renewal {
+            let left = left.max(Duration::from_millis(1));
+            let last = match timeout(left, self.renew()).await {
                 Ok(Ok(())) => {
                     renewed = begun;
                     fence.extend(begun + self.timing.write_for);
+                    None
                 }
                 Ok(Err(LeaseError::Refused)) => {
                     fence.shut();
                     return Lost::Taken(self.other_holder().await);
                 }
-                Ok(Err(LeaseError::Read(_) | LeaseError::Write(_))) | Err(_) => {}
-            }
+                Ok(Err(error @ (LeaseError::Read(_) | LeaseError::Write(_)))) => Some(error),
+                Err(_) => Some(WriteError::Unknown(format!("no answer within {left:?}")).into()),
+            };
             if !fence.is_open() {
                 fence.shut();
-                return Lost::NotRenewed(self.timing.write_for);
+                return Lost::NotRenewed { within: self.timing.write_for, last };
             }
         }
     }
@@ -178,12 +187,6 @@ impl Election {
     async fn other_holder(&self) -> String {
         let lease = self.lease.get().await.ok().flatten();
         lease.as_ref().and_then(holder).unwrap_or("").to_owned()
-    }
-
-    /// Whether the Lease is this candidate's.
-    #[must_use]
-    pub fn is_holder(&self, lease: &Value) -> bool {
-        holder(lease) == Some(&self.identity)
     }
 
     /// Gives the Lease up, so that another need not wait. The fence is shut by then.

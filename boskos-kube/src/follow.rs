@@ -12,8 +12,9 @@ use crate::{
     object::{Object, Version},
 };
 
-/// Bookmarks come about once a minute: a watch that is quiet for longer is dead, or its API server
-/// too old for them, and is opened anew where it was.
+/// Bookmarks come about once a minute. A watch that is quiet for longer is dead, its API server too old
+/// for them, or what it is to follow on lies in the future, since etcd was restored from a backup: all
+/// is listed anew.
 const QUIET: Duration = Duration::from_secs(75);
 
 /// The pause before the next attempt, after the first failure and at most.
@@ -24,6 +25,8 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 pub enum News<K> {
     /// This is everything: what is not in it is gone.
     All(Listing<K>),
+    /// What happened since the last news cannot be told one by one: a list comes next.
+    Again,
     /// This object was created or changed.
     Changed(K),
     /// This object is gone; the form is its last, with the version of its end.
@@ -38,6 +41,7 @@ pub struct Follow<K> {
     after: Option<Version>,
     events: Option<Events<K>>,
     opened: Instant,
+    listed: Option<Instant>,
     pause: Duration,
 }
 
@@ -49,7 +53,12 @@ impl<K: Object> Follow<K> {
     /// Begins after the moment that `after` is the version of; without one, with a list.
     #[must_use]
     pub fn new(collection: Collection<K>, after: Option<Version>) -> Self {
-        Self { collection, after, events: None, opened: Instant::now(), pause: Duration::ZERO }
+        Self { collection, after, events: None, opened: Instant::now(), listed: None, pause: Duration::ZERO }
+    }
+
+    /// Has the next news be a list.
+    pub fn list_again(&mut self) {
+        (self.events, self.after, self.pause) = (None, None, Duration::ZERO);
     }
 
     /// What happened next. May be dropped at any time without loss.
@@ -62,6 +71,7 @@ impl<K: Object> Follow<K> {
                 match self.collection.list().await {
                     Ok(listing) => {
                         self.after = Some(listing.version);
+                        self.listed = Some(Instant::now());
                         self.pause = Duration::ZERO;
                         return News::All(listing);
                     }
@@ -71,10 +81,7 @@ impl<K: Object> Follow<K> {
             if self.events.is_none() {
                 match self.collection.watch(after).await {
                     Ok(events) => self.events = Some(Box::pin(events)),
-                    Err(ReadError::Expired) => {
-                        self.after = None;
-                        continue;
-                    }
+                    Err(ReadError::Expired) => return self.expired(),
                     Err(error) => return self.trouble(error),
                 }
                 self.opened = Instant::now();
@@ -86,7 +93,8 @@ impl<K: Object> Follow<K> {
                         return news;
                     }
                 }
-                Ok(None) | Err(_) => self.reopen(),
+                Ok(None) => self.reopen(),
+                Err(_) => return self.expired(),
             }
         }
     }
@@ -120,10 +128,7 @@ impl<K: Object> Follow<K> {
     fn broken(&mut self, error: kube::Error) -> Option<News<K>> {
         self.events = None;
         match ReadError::of(error) {
-            ReadError::Expired => {
-                self.after = None;
-                None
-            }
+            ReadError::Expired => Some(self.expired()),
             error @ (ReadError::Refused(_)
             | ReadError::Unreachable(_)
             | ReadError::TimedOut(_)
@@ -135,9 +140,19 @@ impl<K: Object> Follow<K> {
     fn reopen(&mut self) {
         self.events = None;
         // One that ends as soon as it has begun must not be opened in a tight loop.
-        if self.opened.elapsed() < PAUSE.1 {
-            self.lengthen_pause();
+        match self.opened.elapsed() < PAUSE.1 {
+            true => self.lengthen_pause(),
+            false => self.pause = Duration::ZERO,
         }
+    }
+
+    /// History is gone, which must not make one list follow the other in a tight loop.
+    fn expired(&mut self) -> News<K> {
+        (self.events, self.after) = (None, None);
+        if self.listed.is_some_and(|at| at.elapsed() < PAUSE.1) {
+            self.pause = PAUSE.1;
+        }
+        News::Again
     }
 
     fn trouble(&mut self, error: ReadError) -> News<K> {

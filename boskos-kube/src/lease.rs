@@ -1,6 +1,6 @@
 //! One Lease, changed by one writer at a time.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use http::Method;
 use kube::Client;
@@ -8,14 +8,9 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use crate::{
-    collection::{JSON, read, request, write, write_timeout},
+    collection::{ATTEMPTS, JSON, READ, read, request, write, write_timeout},
     error::{ReadError, WriteError},
 };
-
-const READ: Duration = Duration::from_secs(4);
-
-/// How often a change is tried again on a form that someone else wrote meanwhile.
-const ATTEMPTS: usize = 5;
 
 /// One Lease of `coordination.k8s.io`: who holds it, and annotations beside that.
 ///

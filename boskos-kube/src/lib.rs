@@ -35,7 +35,7 @@ mod pod_labels;
 
 pub use self::{
     access::{Access, AccessError, is_in_cluster},
-    collection::{Collection, Listing},
+    collection::{Collection, Listing, WRITE},
     election::{Election, Lost, Timing},
     error::{ReadError, WriteError},
     fence::Fence,
@@ -43,6 +43,6 @@ pub use self::{
     install::{InstallError, Installed, install},
     lease::{Lease, LeaseError},
     object::{Definition, Meta, Object, Version},
-    pod_labels::PodLabels,
+    pod_labels::{PodLabelError, PodLabels},
 };
 pub use kube::Client;

@@ -1,8 +1,12 @@
 //! Following the config file.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use boskos_core::{config::Config, shown::Difference};
+use boskos_core::shown::Difference;
 use boskos_runtime::{follow::Watch, text};
 use tokio::{sync::mpsc, time::sleep};
 
@@ -12,8 +16,8 @@ use crate::{
     sync,
 };
 
-/// How long to wait before a failed sync is tried again.
-const RETRY: Duration = Duration::from_secs(5);
+/// How long to wait before a failed sync is tried again, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
 
 /// Follows one config file for one ranch.
 #[derive(Debug)]
@@ -21,13 +25,22 @@ pub struct Follower {
     watch: Watch,
     steward: Arc<Steward>,
     period: Duration,
+    /// How long until it is tried again, if what the file said before is not applied in full.
+    retry: Option<Duration>,
 }
 
 impl Follower {
     /// Follows the watched file, which is re-read at least every `period`.
     #[must_use]
     pub fn new(watch: Watch, steward: Arc<Steward>, period: Duration) -> Self {
-        Self { watch, steward, period }
+        Self { watch, steward, period, retry: None }
+    }
+
+    /// What the file said when it was read first is not applied in full: it is to be tried again.
+    #[must_use]
+    pub fn owing(mut self) -> Self {
+        self.retry = Some(RETRY.0);
+        self
     }
 
     /// Follows the file for ever; `again` yields when it is to be read at once.
@@ -36,18 +49,24 @@ impl Follower {
             tokio::select! {
                 () = self.watch.changed() => {}
                 Some(()) = again.recv() => {}
-                () = sleep(self.period) => {}
+                () = sleep(self.retry.unwrap_or(self.period)) => {}
             }
             self.watch.follow_link();
-            while !self.read_and_apply().await {
-                sleep(RETRY).await;
-            }
+            self.retry = match self.read_and_apply().await {
+                true => None,
+                false => Some(self.retry.map_or(RETRY.0, |retry| (retry * 2).min(RETRY.1))),
+            };
         }
     }
 
     /// Whether this is done, if only because the file is bad.
     async fn read_and_apply(&self) -> bool {
-        let config = match self.read_settled().await {
+        let path = self.watch.path().to_owned();
+        let config = match read_settled(path.clone()).await {
+            Ok(bytes) => blocking(move || config_file::parse(&path, &bytes)).await,
+            Err(error) => Err(error),
+        };
+        let config = match config {
             Ok(config) => config,
             Err(error) => {
                 tracing::error!(error = text::chain(&error), "the config stays as it was");
@@ -65,24 +84,22 @@ impl Follower {
             }
         }
     }
+}
 
-    /// Reads until two reads agree. Reading and parsing happen off the request path.
-    async fn read_settled(&self) -> Result<Config, ConfigFileError> {
-        let mut before = self.read().await?;
-        loop {
-            sleep(SETTLE).await;
-            let now = self.read().await?;
-            if now == before {
-                let path = self.watch.path().to_owned();
-                return blocking(move || config_file::parse(&path, &now)).await;
-            }
-            before = now;
+/// Reads until two reads agree. Reading, like parsing, happens off the request path.
+pub(crate) async fn read_settled(path: PathBuf) -> Result<Vec<u8>, ConfigFileError> {
+    let read = || {
+        let path = path.clone();
+        blocking(move || config_file::read(&path))
+    };
+    let mut before = read().await?;
+    loop {
+        sleep(SETTLE).await;
+        let now = read().await?;
+        if now == before {
+            return Ok(now);
         }
-    }
-
-    async fn read(&self) -> Result<Vec<u8>, ConfigFileError> {
-        let path = self.watch.path().to_owned();
-        blocking(move || config_file::read(&path)).await
+        before = now;
     }
 }
 
@@ -103,7 +120,7 @@ pub fn log_applied(path: &Path, found: &Difference) {
     }
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(failed) => std::panic::resume_unwind(failed.into_panic()),

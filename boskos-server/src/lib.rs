@@ -11,6 +11,7 @@ pub mod follower;
 pub mod gate;
 pub mod http;
 pub mod instruments;
+pub mod known_good;
 pub mod replica;
 pub mod route;
 pub mod server;

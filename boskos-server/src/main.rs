@@ -101,13 +101,15 @@ async fn serve_replica(
     mut hangups: signal::Hangups,
 ) -> anyhow::Result<ExitCode> {
     let shared = cluster::shared(flags).await?;
-    let replica = tokio::select! {
+    let mut replica = tokio::select! {
         started = replica::start(options, shared, ports) => started?,
         _ = shutdown.triggered() => return Ok(ExitCode::SUCCESS),
     };
     loop {
         tokio::select! {
             _ = shutdown.triggered() => break,
+            // Whoever restarts the process has a working one.
+            failed = replica.broken() => return Err(failed).context("leading ended abnormally"),
             () = hangups.next() => replica.reread_config(),
         }
     }

@@ -1,7 +1,12 @@
 //! A server whose store others share: it serves while it leads, and stands by otherwise.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
+use boskos_core::ranch::plan::{Foreign, Outcome, PlanId};
 use boskos_kube::{Client, Election, Fence, Lease, Lost, PodLabels, Timing};
 use boskos_runtime::{
     follow::Watch,
@@ -11,7 +16,7 @@ use boskos_runtime::{
 use parking_lot::Mutex;
 use tokio::{
     sync::{mpsc, oneshot},
-    task::{JoinHandle, JoinSet},
+    task::{JoinError, JoinHandle, JoinSet},
     time::{Instant, sleep},
 };
 use tokio_util::sync::CancellationToken;
@@ -19,15 +24,15 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     app::App,
     clock::Clock,
-    config_file,
     follower::{Follower, log_applied},
     gate::Gate,
     http::Drained,
     instruments::{Instruments, RanchGauges},
+    known_good::KnownGood,
     server::{self, DRAIN, Options, Ports, StartError},
     steward::Steward,
     store::{
-        KubernetesStore, Store, StoreError,
+        KubernetesStore, Outcomes, Store, StoreError,
         kubernetes::{KubernetesError, KubernetesOptions, LEASE},
     },
     sync,
@@ -76,6 +81,7 @@ pub struct Replica {
 struct Crown {
     options: Options,
     shared: Shared,
+    config: Arc<KnownGood>,
     lease: Arc<Lease>,
     gate: Arc<Gate>,
     instruments: Arc<Instruments>,
@@ -86,13 +92,19 @@ struct Crown {
     reread: Mutex<Option<mpsc::Sender<()>>>,
 }
 
-/// One time of serving.
+/// One time of serving, or of trying to: there from before the first request to the API server until
+/// [`Self::close`], which no way past it may miss.
 struct Term {
-    steward: Arc<Steward>,
+    store: Arc<dyn Store>,
+    /// There once the store was read.
+    steward: Option<Arc<Steward>>,
     background: JoinSet<()>,
     /// Brings outcomes to the ranch until the store is closed.
     carrier: JoinSet<()>,
 }
+
+/// Brings a store's reports to a steward for as long as there is one: the store itself does not keep it.
+struct Reports(Weak<Steward>);
 
 /// Starts a replica; it may serve later than this returns.
 ///
@@ -115,7 +127,9 @@ pub async fn start(options: Options, shared: Shared, ports: Ports) -> Result<Rep
     let stopped = async move { stopped.await.unwrap_or_else(|_| Instant::now()) };
     let serving = tokio::spawn(crate::http::serve(ports.http, gate.clone(), options.http.clone(), stopped));
 
-    config_file::parse(&options.config, &config_file::read(&options.config)?)?;
+    let watch = Watch::begin(options.config.clone());
+    let config = Arc::new(KnownGood::begin(options.config.clone()).await?);
+    background.spawn(config.clone().keep_up(watch, options.update_period));
     reach(&shared).await?;
     tracing::info!(%http, %health, %metrics, namespace = shared.namespace, identity = shared.identity, "standing by");
     if shared.identity.is_some() {
@@ -124,7 +138,7 @@ pub async fn start(options: Options, shared: Shared, ports: Ports) -> Result<Rep
     let lease = Arc::new(Lease::new(shared.client.clone(), &shared.namespace, LEASE));
     let reread = Mutex::new(None);
     let addresses = [http, health, metrics];
-    let crown = Arc::new(Crown { options, shared, lease, gate, instruments, readiness, addresses, reread });
+    let crown = Arc::new(Crown { options, shared, config, lease, gate, instruments, readiness, addresses, reread });
     let stop_reigning = CancellationToken::new();
     let reigning = tokio::spawn(crown.clone().reign_again_and_again(stop_reigning.clone()));
     Ok(Replica { http, health, metrics, crown, background, stop_serving, serving, stop_reigning, reigning })
@@ -159,6 +173,15 @@ impl Replica {
         if let Some(reread) = &*self.crown.reread.lock() {
             // One that is not carried out yet says the same.
             let _ = reread.try_send(());
+        }
+    }
+
+    /// Waits until this replica can lead no more, which only a defect does; what went wrong. Safe to cancel.
+    pub async fn broken(&mut self) -> JoinError {
+        match (&mut self.reigning).await {
+            Err(failed) => failed,
+            // Only [`Self::stop`] has it end by itself.
+            Ok(()) => std::future::pending().await,
         }
     }
 
@@ -200,7 +223,9 @@ impl Crown {
         let election = self.shared.identity.clone().map(|identity| Election::new(self.lease.clone(), identity, timing));
         while !stop.is_cancelled() {
             let Some(election) = &election else {
-                self.reign(Fence::open(), &stop, std::future::pending()).await;
+                if !self.reign(Fence::open(), &stop, std::future::pending()).await {
+                    stop.run_until_cancelled(sleep(RETRY)).await;
+                }
                 continue;
             };
             let mut told = None;
@@ -210,105 +235,175 @@ impl Crown {
             }));
             let Some(fence) = won.await else { return };
             tracing::info!(identity = election.identity(), "leading");
-            self.reign(fence.clone(), &stop, election.hold(&fence)).await;
+            let could_serve = self.reign(fence.clone(), &stop, election.hold(&fence)).await;
             if let Err(error) = election.give_up(&fence).await {
                 tracing::warn!(error = text::chain(&error), "the lease was not given up: others wait until it ends");
             }
+            if !could_serve {
+                // Another replica may be able to.
+                stop.run_until_cancelled(sleep(timing.look_every * 2)).await;
+            }
         }
     }
 
-    /// Serves until the lease is lost or the replica stops.
-    async fn reign(&self, fence: Fence, stop: &CancellationToken, hold: impl Future<Output = Lost>) {
+    /// Serves until the lease is lost or the replica stops; whether it could. When it returns, nothing is
+    /// written any more.
+    async fn reign(&self, fence: Fence, stop: &CancellationToken, hold: impl Future<Output = Lost>) -> bool {
         let mut hold = std::pin::pin!(hold);
-        let begun = tokio::select! {
-            begun = self.begin(&fence) => begun,
-            lost = &mut hold => return tracing::warn!(why = %lost, "leading no more"),
-            () = stop.cancelled() => return,
-        };
-        let mut term = match begun {
-            Ok(term) => term,
-            Err(error) => {
-                tracing::error!(error = text::chain(&error), "cannot serve; trying again");
-                // Another replica may be able to.
-                sleep(RETRY).await;
-                return;
+        let mut term = Term::new(self.store(&fence));
+        let reigning = async {
+            match self.begin(&mut term, &fence).await {
+                Ok(()) => term.until_panic().await,
+                Err(error) => error,
             }
         };
-        let mut is_stopping = false;
+        let (mut holds, mut could_serve, mut winds_down) = (true, true, false);
         tokio::select! {
-            lost = &mut hold => tracing::warn!(why = %lost, "leading no more"),
-            () = stop.cancelled() => is_stopping = true,
+            error = reigning => {
+                could_serve = false;
+                tracing::error!(error = text::chain(&error), "cannot serve; trying again");
+            }
+            lost = &mut hold => {
+                holds = false;
+                tracing::warn!(why = text::chain(&lost), "leading no more");
+            }
+            () = stop.cancelled() => winds_down = true,
         }
         self.gate.close();
         *self.reread.lock() = None;
-        term.background.shutdown().await;
-        let steward = term.steward.clone();
-        let closing = async move {
-            if is_stopping {
-                server::wind_down(&steward).await;
-            }
-            tokio::task::spawn_blocking(move || steward.store().close()).await
-        };
         // The Lease is held until everything is written.
-        let closed = tokio::select! {
-            closed = closing => closed,
-            lost = &mut hold => return tracing::warn!(why = %lost, "lost the lease while closing"),
-        };
-        term.carrier.shutdown().await;
-        if let Err(error) = closed.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic())) {
-            tracing::error!(error = text::chain(&error), "the store was not closed in order");
+        let mut closing = std::pin::pin!(term.close(winds_down));
+        loop {
+            tokio::select! {
+                () = &mut closing => return could_serve,
+                lost = &mut hold, if holds => {
+                    holds = false;
+                    tracing::warn!(why = text::chain(&lost), "lost the lease while closing");
+                }
+            }
         }
     }
 
-    /// Reads everything and opens the gate.
-    async fn begin(&self, fence: &Fence) -> Result<Term, StartError> {
-        let Shared { client, namespace, identity, labels } = self.shared.clone();
-        let store: Arc<dyn Store> = Arc::new(KubernetesStore::new(
+    fn store(&self, fence: &Fence) -> Arc<dyn Store> {
+        let Shared { client, namespace, identity, .. } = self.shared.clone();
+        Arc::new(KubernetesStore::new(
             KubernetesOptions { client, namespace, lease: self.lease.clone(), holder: identity, fence: fence.clone() },
             tokio::runtime::Handle::current(),
-        ));
-        let options = &self.options;
+        ))
+    }
+
+    /// Reads everything and opens the gate.
+    async fn begin(&self, term: &mut Term, fence: &Fence) -> Result<(), StartError> {
+        let (options, config, store) = (&self.options, self.config.clone(), term.store.clone());
         let watch = Watch::begin(options.config.clone());
-        let (steward, config) = server::load(options, store.clone(), Clock::of_whole_seconds()).await?;
-        store.start(Arc::new(steward.clone()));
-        let mut carrier = JoinSet::new();
-        carrier.spawn(steward.clone().carry());
-        let mut background = JoinSet::new();
-        background.spawn(steward.clone().drive());
-        let found = sync::apply(steward.clone(), config).await?;
-        log_applied(&options.config, &found);
+        let config = move || config.config();
+        let (steward, config) = server::load(options, store.clone(), Clock::of_whole_seconds(), config).await?;
+        store.start(Arc::new(Reports(Arc::downgrade(&steward))));
+        term.steward = Some(steward.clone());
+        term.carrier.spawn(steward.clone().carry());
+        term.background.spawn(steward.clone().drive());
+        let mut follower = Follower::new(watch, steward.clone(), options.update_period);
+        match sync::apply(steward.clone(), config).await {
+            Ok(found) => log_applied(&options.config, &found),
+            Err(error) => {
+                // A name that the API server will not have is no reason to serve none.
+                tracing::warn!(error = text::chain(&error), "serving all the same, and trying again");
+                follower = follower.owing();
+            }
+        }
         let (reread, again) = mpsc::channel(1);
         *self.reread.lock() = Some(reread);
-        background.spawn(Follower::new(watch, steward.clone(), options.update_period).run(again));
+        term.background.spawn(follower.run(again));
         steward.extend_places();
         let info = server::info(options, &*store);
-        let app =
-            App { steward: steward.clone(), instruments: self.instruments.clone(), max_wait: options.max_wait, info };
+        let app = App { steward, instruments: self.instruments.clone(), max_wait: options.max_wait, info };
         if !fence.is_open() {
             return Err(StoreError::from(KubernetesError::NotLeading).into());
         }
         self.gate.open(app, fence.clone());
-        if let Some(labels) = labels {
-            background.spawn(look_after(labels));
+        if let Some(labels) = self.shared.labels.clone() {
+            term.background.spawn(look_after(labels, fence.clone()));
         }
         self.readiness.set_ready();
         let [http, health, metrics] = self.addresses;
         tracing::info!(%http, %health, %metrics, store = store.name(), "serving");
-        Ok(Term { steward, background, carrier })
+        Ok(())
+    }
+}
+
+// === impl Term ===
+
+impl Term {
+    fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, steward: None, background: JoinSet::new(), carrier: JoinSet::new() }
+    }
+
+    /// Waits until something that runs for ever does not, and panics as that did.
+    async fn until_panic<T>(&mut self) -> T {
+        let failed = tokio::select! {
+            Some(Err(failed)) = self.background.join_next() => failed,
+            Some(Err(failed)) = self.carrier.join_next() => failed,
+            else => return std::future::pending().await,
+        };
+        std::panic::resume_unwind(failed.into_panic())
+    }
+
+    /// Ends everything, the store last; before it what is still to be written is, if this `winds_down`.
+    async fn close(mut self, winds_down: bool) {
+        self.background.shutdown().await;
+        if let Some(steward) = self.steward.take().filter(|_| winds_down) {
+            server::wind_down(&steward).await;
+        }
+        let store = self.store;
+        let closed = tokio::task::spawn_blocking(move || store.close()).await;
+        self.carrier.shutdown().await;
+        if let Err(error) = closed.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic())) {
+            tracing::error!(error = text::chain(&error), "the store was not closed in order");
+        }
+    }
+}
+
+// === impl Reports ===
+
+impl Outcomes for Reports {
+    fn settle(&self, batch: &mut Vec<(PlanId, Outcome)>) {
+        if let Some(steward) = self.0.upgrade() {
+            Outcomes::settle(&steward, batch);
+        }
+    }
+
+    fn observed(&self, news: &mut Vec<Foreign>) {
+        if let Some(steward) = self.0.upgrade() {
+            Outcomes::observed(&steward, news);
+        }
+    }
+
+    fn halted(&self, why: &StoreError) {
+        if let Some(steward) = self.0.upgrade() {
+            Outcomes::halted(&steward, why);
+        }
+    }
+
+    fn resumed(&self) {
+        if let Some(steward) = self.0.upgrade() {
+            Outcomes::resumed(&steward);
+        }
     }
 }
 
 /// Keeps the label on this pod alone.
-async fn look_after(labels: PodLabels) {
+async fn look_after(labels: PodLabels, fence: Fence) {
     let mut told = None;
     loop {
-        match labels.claim().await {
+        match labels.claim(&fence).await {
             Ok(()) => {
                 told = None;
                 sleep(LABELS_EVERY).await;
             }
-            Err(error) => {
-                tell(&mut told, "cannot move the leader's label to this pod", &error);
+            Err(errors) => {
+                for error in &errors {
+                    tell(&mut told, "the leader's label is not where it should be", error);
+                }
                 sleep(RETRY).await;
             }
         }

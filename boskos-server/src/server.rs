@@ -1,12 +1,6 @@
 //! Starting and stopping a whole server.
 
-use std::{
-    io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use boskos_core::{
     GoDuration, Resource, ResourceName, ResourceType, State,
@@ -128,7 +122,9 @@ pub async fn start(options: Options, store: Arc<dyn Store>, ports: Ports) -> Res
     background.spawn(health::serve(ports.health, readiness.clone(), std::future::pending()));
 
     let watch = Watch::begin(options.config.clone());
-    let (steward, config) = load(&options, store.clone(), Clock::start()).await?;
+    let path = options.config.clone();
+    let config = move || config_file::parse(&path, &config_file::read(&path)?);
+    let (steward, config) = load(&options, store.clone(), Clock::start(), config).await?;
     store.start(Arc::new(steward.clone()));
     let mut carrier = JoinSet::new();
     carrier.spawn(steward.clone().carry());
@@ -216,9 +212,9 @@ pub(crate) async fn load(
     options: &Options,
     store: Arc<dyn Store>,
     clock: Clock,
+    config: impl FnOnce() -> Result<Config, ConfigFileError> + Send + 'static,
 ) -> Result<(Arc<Steward>, Config), StartError> {
-    let path = options.config.clone();
-    let config = tokio::task::spawn_blocking(move || read_config(&path));
+    let config = tokio::task::spawn_blocking(config);
     let names = Box::new(|| ResourceName::from(uuid::Uuid::new_v4().to_string()));
     let mut sink = Sink(Loader::new(options.ranch.clone(), names, clock.now()));
     let filling = store.clone();
@@ -239,10 +235,6 @@ pub(crate) async fn load(
         .await,
     );
     Ok((Steward::new(ranch, store, clock), config))
-}
-
-fn read_config(path: &Path) -> Result<Config, ConfigFileError> {
-    config_file::parse(path, &config_file::read(path)?)
 }
 
 fn joined<T>(result: Result<T, tokio::task::JoinError>) -> T {

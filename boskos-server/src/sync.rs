@@ -91,10 +91,12 @@ fn sort_change(
 /// Comparing takes a second for a million names: it is done on a thread of its own, where requests
 /// do not wait for it.
 ///
+/// Dropped before, it ends with the step that is under way.
+///
 /// # Errors
 ///
-/// If the store cannot be written; what was done until then stays. So it does when this is dropped:
-/// the thread ends before its next step, and [`Steward::wind_down`] waits for that.
+/// If something of it is not written; what is written stays. One name that the store will not have
+/// does not keep the others from following. [`Steward::wind_down`] waits for the thread of one that was dropped.
 pub async fn apply(steward: Arc<Steward>, config: Config) -> Result<Difference, SyncError> {
     let runtime = tokio::runtime::Handle::current();
     let stop = CancellationToken::new();
@@ -111,7 +113,7 @@ async fn apply_here(
 ) -> Result<Difference, SyncError> {
     let found = difference(steward, config);
     warn_of_mass_deletion(steward, &found);
-    let sync = UnderWay::begin(steward, config, stop)?;
+    let mut sync = UnderWay::begin(steward, config, stop)?;
     let mut comparison = Comparison::new(config);
     let lifecycles = comparison.lifecycle_changes(&steward.read(|ranch, _| ranch.lifecycles()));
     sync.step(lifecycles).await?;
@@ -130,7 +132,7 @@ async fn apply_here(
     loop {
         let rest = comparison.rest(STEP);
         if rest.is_empty() {
-            return Ok(found);
+            return sync.end().map(|()| found);
         }
         sync.step(rest).await?;
     }
@@ -140,6 +142,8 @@ async fn apply_here(
 struct UnderWay<'a> {
     steward: &'a Arc<Steward>,
     stop: &'a CancellationToken,
+    /// Why the first step that was not written was not.
+    refused: Option<Refusal>,
 }
 
 impl<'a> UnderWay<'a> {
@@ -149,23 +153,22 @@ impl<'a> UnderWay<'a> {
             return Err(SyncError::Stopped);
         }
         steward.begin_sync(states);
-        Ok(Self { steward, stop })
+        Ok(Self { steward, stop, refused: None })
     }
 
-    async fn step(&self, changes: Vec<SyncChange>) -> Result<(), SyncError> {
+    async fn step(&mut self, changes: Vec<SyncChange>) -> Result<(), SyncError> {
         if changes.is_empty() {
             return Ok(());
         }
         let done = self.stop.run_until_cancelled(self.steward.call(Command::Sync(changes))).await;
-        match done.ok_or(SyncError::Stopped)?.open().0 {
-            Reply::Refused(refusal) => Err(SyncError::Refused(refusal)),
-            Reply::Synced
-            | Reply::Granted(_)
-            | Reply::GrantedAll(..)
-            | Reply::Done
-            | Reply::Reset(_)
-            | Reply::Watched => Ok(()),
+        if let Reply::Refused(refusal) = done.ok_or(SyncError::Stopped)?.open().0 {
+            self.refused.get_or_insert(refusal);
         }
+        Ok(())
+    }
+
+    fn end(mut self) -> Result<(), SyncError> {
+        self.refused.take().map_or(Ok(()), |refusal| Err(SyncError::Refused(refusal)))
     }
 }
 

@@ -109,7 +109,7 @@ impl KubernetesStore {
             resources,
             lifecycles: Collection::new(client, &namespace),
             shelf: shelf.clone(),
-            intents: Intents::new(lease, holder),
+            intents: Intents::new(lease, holder, fence.clone()),
             fence,
             stop: stop.clone(),
         };
@@ -143,12 +143,11 @@ impl Store for KubernetesStore {
     }
 
     fn load(&self, sink: &mut dyn LoadSink) -> Result<(), StoreError> {
-        let (resources, lifecycles) = self.runtime.block_on(self.shared.read_all())?;
+        let (resources, lifecycles) = self.runtime.block_on(self.shared.read_all_unless_closed())?;
         for object in lifecycles.items.iter().filter(|object| !object.meta().is_terminating()) {
             sink.lifecycle(lifecycle::read(object));
         }
-        let mut found: Vec<Seen> = resources.items.iter().filter_map(Seen::of).collect();
-        self.shared.shelf.fill(&resources.items);
+        let mut found = self.shared.shelf.fill(&resources.items);
         drop(resources);
         sink.expect_resources(found.len());
         found.sort_by(|one, other| order_of(one).cmp(&order_of(other)));
@@ -174,6 +173,10 @@ impl Store for KubernetesStore {
 
     fn submit(&self, plans: &mut Vec<Plan>, known: &mut Vec<(PlanId, Outcome)>) {
         for plan in plans.drain(..) {
+            if self.shared.stop.is_cancelled() {
+                known.push((plan.id, Outcome::NotWritten));
+                continue;
+            }
             if plan.writes.iter().all(is_only_ours) {
                 known.push((plan.id, Outcome::Committed(smallvec::SmallVec::new())));
                 continue;
@@ -199,14 +202,28 @@ impl Store for KubernetesStore {
 }
 
 impl Shared {
-    /// Puts back what was left unfinished, and reads everything.
-    async fn read_all(&self) -> Result<(Listing<ResourceObject>, Listing<LifecycleObject>), KubernetesError> {
+    /// Reads everything; given up when the store is closed, which waits for that.
+    async fn read_all_unless_closed(
+        &self,
+    ) -> Result<(Listing<ResourceObject>, Listing<LifecycleObject>), KubernetesError> {
+        let _under_way = self.tasks.token();
+        self.put_back_left_over().await?;
+        let read = self.stop.run_until_cancelled(self.read_all()).await;
+        read.unwrap_or(Err(KubernetesError::NotLeading))
+    }
+
+    /// Puts back what was left unfinished. Each write is waited for, whatever else happens.
+    async fn put_back_left_over(&self) -> Result<(), KubernetesError> {
         let lease = |source| KubernetesError::Lease { name: LEASE.to_owned(), source };
         let writer = &self.writer;
         for note in writer.intents.left_over().await.map_err(lease)? {
             writer.undo(&note).await?;
         }
-        writer.intents.clear().await.map_err(lease)?;
+        writer.intents.clear().await.map_err(lease)
+    }
+
+    async fn read_all(&self) -> Result<(Listing<ResourceObject>, Listing<LifecycleObject>), KubernetesError> {
+        let writer = &self.writer;
         let (resources, lifecycles) = tokio::try_join!(writer.resources.list(), writer.lifecycles.list())?;
         // A second load would follow from the first one's moment, which misses nothing.
         let _ = self.loaded.set(resources.version);
@@ -239,10 +256,19 @@ impl Shared {
         let mut follow = Follow::new(self.writer.resources.clone(), self.loaded.get().copied());
         let mut troubled = false;
         loop {
-            let mut news = match follow.next().await {
-                News::All(listing) => self.shelf.hear_all(listing.items, listing.version),
-                News::Changed(object) => self.shelf.hear(object, false).into_iter().collect(),
-                News::Gone(object) => self.shelf.hear(object, true).into_iter().collect(),
+            let before = self.shelf.mark();
+            let told = tokio::select! {
+                told = follow.next() => told,
+                () = self.shelf.went_back() => {
+                    follow.list_again();
+                    continue;
+                }
+            };
+            let mut news: Vec<_> = match told {
+                News::All(listing) => self.shelf.hear_all(&listing.items, listing.version, before),
+                News::Again => continue,
+                News::Changed(object) => self.shelf.hear(&object, false).into_iter().collect(),
+                News::Gone(object) => self.shelf.hear(&object, true).into_iter().collect(),
                 News::Trouble(error) => {
                     if !std::mem::replace(&mut troubled, true) {
                         let error = boskos_runtime::text::chain(&error);

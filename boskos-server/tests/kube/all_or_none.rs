@@ -1,8 +1,15 @@
 //! Several resources at once, and an end after each write.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
-use crate::{api_server::shared, in_process::Server, replica::eventually};
+use crate::{
+    api_server::shared,
+    in_process::Server,
+    replica::eventually,
+    wire::{Fate, Wire},
+};
 
 const CONFIG: &str = "resources:\n- {type: t, state: free, names: [a, b, c]}\n";
 const ALL: &str = "/acquirebystate?state=free&dest=leased&owner=me&names=a,b,c";
@@ -63,4 +70,41 @@ fn what_others_took_in_between_has_the_rest_put_back() {
     server.post("/acquirebystate?state=free&dest=leased&owner=me&names=a,b").expect_status(200);
     assert_eq!(owners(&namespace), ["me", "me", "other"]);
     server.post("/release?name=a&dest=free&owner=me").expect_empty();
+}
+
+#[test]
+fn another_leader_puts_back_what_one_left_half_done() {
+    let namespace = shared().namespace("heir");
+    let server = Server::begin(&namespace, CONFIG, Some("pod-0"), Arc::new(Wire::default()));
+    server.serves();
+    server.wire.rule("PATCH /apis/boskos.k8s.io", 1, Fate::Lost);
+    let asked = server.post_aside(ALL);
+    eventually("the first is written", || (owners(&namespace) == ["me", "", ""]).then_some(()));
+    server.kill();
+    assert!(asked.join().unwrap().is_none(), "nothing was acknowledged");
+    let next = Server::begin(&namespace, CONFIG, Some("pod-1"), Arc::new(Wire::default()));
+    next.serves();
+    assert_eq!(owners(&namespace), ["", "", ""]);
+    next.post(ALL).expect_status(200);
+}
+
+#[test]
+fn an_end_while_it_is_put_back_leaves_nothing_half_done() {
+    let api = shared();
+    let namespace = api.namespace("twice");
+    let server = Server::start(&namespace, CONFIG);
+    // Written once, and not put back.
+    server.wire.rule(&format!("PATCH /apis/boskos.k8s.io/v1/namespaces/{namespace}/resources/a?"), 1, Fate::Lost);
+    server.wire.hold_next();
+    let asked = server.post_aside(ALL);
+    eventually("the note is on its way", || (server.wire.held() == 1).then_some(()));
+    let patch = r#"{"status":{"owner":"other","state":"busy"}}"#;
+    api.kubectl(&["-n", &namespace, "patch", "bres", "c", "--type=merge", "-p", patch]);
+    server.wire.release();
+    eventually("one of two is put back", || (owners(&namespace) == ["me", "", "other"]).then_some(()));
+    server.kill();
+    assert!(asked.join().unwrap().is_none(), "nothing was acknowledged");
+    let next = Server::start(&namespace, CONFIG);
+    assert_eq!(owners(&namespace), ["", "", "other"]);
+    next.post("/acquirebystate?state=free&dest=leased&owner=me&names=a,b").expect_status(200);
 }

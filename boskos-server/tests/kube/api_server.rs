@@ -39,7 +39,8 @@ pub(crate) struct ApiServer {
     port: u16,
     etcd_port: u16,
     api: Option<Guarded>,
-    _etcd: Guarded,
+    etcd: Option<Guarded>,
+    etcd_args: Vec<String>,
     kubeconfig: PathBuf,
 }
 
@@ -82,14 +83,37 @@ impl ApiServer {
             format!("--initial-advertise-peer-urls={peer}"),
             format!("--initial-cluster=default={peer}"),
         ];
-        let etcd = Guarded::start(&tools().etcd, &etcd_args, &dir.path().join("etcd.log"));
+        let etcd_args = etcd_args.to_vec();
         let kubeconfig = dir.path().join("admin.kubeconfig");
-        let mut server = Self { port, etcd_port, api: None, _etcd: etcd, kubeconfig, dir };
+        let mut server = Self { port, etcd_port, api: None, etcd: None, etcd_args, kubeconfig, dir };
         server.write_keys();
+        server.start_etcd();
         server.start_api();
         server.kubectl(&["apply", "-f", &deploy("base/crd.yaml")]);
         server.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]);
         server
+    }
+
+    fn start_etcd(&mut self) {
+        self.etcd = Some(Guarded::start(&tools().etcd, &self.etcd_args, &self.dir.path().join("etcd.log")));
+    }
+
+    /// Copies what etcd has; all is away for a moment.
+    pub(crate) fn back_up(&mut self) {
+        self.away_while("cp -r etcd backup");
+    }
+
+    /// Puts back what was copied, as if nothing had happened since; all is away for a moment.
+    pub(crate) fn restore(&mut self) {
+        self.away_while("rm -r etcd && mv backup etcd");
+    }
+
+    fn away_while(&mut self, command: &str) {
+        drop((self.api.take(), self.etcd.take()));
+        let status = Command::new("sh").args(["-c", command]).current_dir(self.dir.path()).status().unwrap();
+        assert!(status.success(), "{command}");
+        self.start_etcd();
+        self.start_api();
     }
 
     fn write_keys(&self) {

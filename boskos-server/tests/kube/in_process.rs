@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use boskos_core::ranch::Limits as RanchLimits;
+use boskos_kube::PodLabels;
 use boskos_server::{
     http::Limits as HttpLimits,
     replica::{self, Replica, Shared},
@@ -13,7 +14,7 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, runtime::Runtime};
 
 use crate::{
-    api_server::shared,
+    api_server::{new_name, shared},
     harness::client::{Client, Response},
     replica::eventually,
     wire::Wire,
@@ -31,6 +32,19 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one; it serves when this returns.
     pub(crate) fn start(namespace: &str, config: &str) -> Self {
+        let server = Self::begin(namespace, config, None, Arc::new(Wire::default()));
+        server.serves();
+        server
+    }
+
+    /// Waits until it serves.
+    #[track_caller]
+    pub(crate) fn serves(&self) {
+        eventually("it serves", || (self.post("/nothing").status == 200).then_some(()));
+    }
+
+    /// Starts one of perhaps several, called as its pod is.
+    pub(crate) fn begin(namespace: &str, config: &str, pod: Option<&str>, wire: Arc<Wire>) -> Self {
         let dir = TempDir::new().unwrap();
         let path = dir.path().join("config.yaml");
         std::fs::write(&path, config).unwrap();
@@ -42,13 +56,17 @@ impl Server {
             http: HttpLimits::default(),
             data_dir: None,
         };
-        let wire = Arc::new(Wire::default());
         let runtime = Runtime::new().unwrap();
         let replica = runtime.block_on(async {
             // A client's own tasks are on the runtime where it is made: they end with the server.
             let access = boskos_kube::Access { kubeconfig: Some(shared().kubeconfig().into()), token_file: None };
             let client = wire.client(access.client().await.unwrap());
-            let shared = Shared { client, namespace: namespace.to_owned(), identity: None, labels: None };
+            let labels = pod.map(|pod| {
+                let (own, key) = (pod.to_owned(), "boskos-leader".to_owned());
+                PodLabels::new(client.clone(), namespace, own, key, Some("app=boskos".to_owned()))
+            });
+            let identity = pod.map(|pod| format!("{pod}_{}", new_name("identity")));
+            let shared = Shared { client, namespace: namespace.to_owned(), identity, labels };
             let listen = || TcpListener::bind("127.0.0.1:0");
             let ports = Ports {
                 http: listen().await.unwrap(),
@@ -57,9 +75,13 @@ impl Server {
             };
             replica::start(options, shared, ports).await.unwrap()
         });
-        let server = Self { http: replica.http, wire, dir, replica: Some(replica), runtime: Some(runtime) };
-        eventually("it serves", || (server.post("/nothing").status == 200).then_some(()));
-        server
+        Self { http: replica.http, wire, dir, replica: Some(replica), runtime: Some(runtime) }
+    }
+
+    /// Stops it in order.
+    pub(crate) fn stop(mut self) {
+        let replica = self.replica.take().unwrap();
+        self.runtime.as_ref().unwrap().block_on(replica.stop());
     }
 
     pub(crate) fn post(&self, target: &str) -> Response {
@@ -81,9 +103,14 @@ impl Server {
         (answer.status == 200).then(|| answer.json())
     }
 
+    /// Changes the config file.
+    pub(crate) fn write_config(&self, config: &str) {
+        std::fs::write(self.dir.path().join("config.yaml"), config).unwrap();
+    }
+
     /// Has the config, now this, read again.
     pub(crate) fn configure(&self, config: &str) {
-        std::fs::write(self.dir.path().join("config.yaml"), config).unwrap();
+        self.write_config(config);
         self.replica.as_ref().unwrap().reread_config();
     }
 

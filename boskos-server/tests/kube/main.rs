@@ -13,6 +13,7 @@ mod leaders;
 #[path = "../it/ledger.rs"]
 #[allow(dead_code, reason = "shared with the tests of other stores")]
 mod ledger;
+#[allow(dead_code, reason = "shared with the tests of other stores")]
 #[path = "../it/load.rs"]
 mod load;
 mod manifests;
@@ -26,6 +27,7 @@ mod store_contract;
 #[path = "../it/store_support.rs"]
 #[allow(dead_code, reason = "shared with the tests of other stores")]
 mod store_support;
+mod terms;
 mod tools;
 mod unheard;
 mod wire;

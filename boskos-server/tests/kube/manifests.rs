@@ -1,12 +1,13 @@
 //! What is in `deploy/` applies, and fits the binaries.
 
-use std::{collections::BTreeSet, path::Path, process::Command};
+use std::{collections::BTreeSet, ffi::OsString, path::Path, process::Command};
 
-use clap::CommandFactory as _;
+use boskos_runtime::flags;
 use serde_json::Value;
 
 use crate::{
     api_server::{deploy, new_name, shared},
+    replica::Replica,
     tools::tools,
 };
 
@@ -24,7 +25,8 @@ fn built(folder: &str) -> (String, Vec<Value>) {
 }
 
 fn every_folder() -> Vec<(String, Vec<Value>)> {
-    ["base", "base/mason", "base/metrics", "overlays/example"].map(built).into()
+    let daemons = ["cleaner", "janitor", "mason", "metrics", "reaper"].map(|daemon| format!("base/{daemon}"));
+    ["base", "overlays/example"].into_iter().chain(daemons.iter().map(String::as_str)).map(built).collect()
 }
 
 fn dockerfile() -> String {
@@ -40,8 +42,12 @@ fn base_and_overlay_apply() {
         api.kubectl_with(&["apply", "-f", "-"], Some(&definition));
     }
     api.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]);
-    for (yaml, objects) in every_folder() {
-        // A daemon's folder alone says nothing of the namespace.
+    let folder = tempfile::Builder::new().prefix("watched-").tempdir_in(deploy("overlays")).unwrap();
+    let watched = "resources: [../example]\ncomponents: [../../components/monitoring]\nnamespace: boskos\n";
+    std::fs::write(folder.path().join("kustomization.yaml"), watched).unwrap();
+    let watched = built(&format!("overlays/{}", folder.path().file_name().unwrap().to_str().unwrap()));
+    assert!(watched.0.contains("kind: ServiceMonitor") && !built("overlays/example").0.contains("monitoring.coreos"));
+    for (yaml, objects) in every_folder().into_iter().chain([watched]) {
         let applied = api.kubectl_with(&["-n", "boskos", "apply", "--dry-run=server", "-f", "-"], Some(&yaml));
         assert_eq!(applied.lines().count(), objects.len(), "{applied}");
     }
@@ -67,20 +73,14 @@ fn must_make(target: &str, namespace: &str, more: &[String]) -> String {
 fn make_targets_do_what_they_say() {
     let api = shared();
     let namespace = new_name("made");
-    // Without what only the Prometheus operator has.
-    let folder = tempfile::Builder::new().prefix("made-").tempdir_in(deploy("overlays")).unwrap();
-    let yaml = "resources: [../../base]\nconfigMapGenerator:\n- name: boskos-resources\n  files: [boskos-resources.yaml]\n\
-                generatorOptions: {disableNameSuffixHash: true, labels: {app: boskos}}\n";
-    std::fs::write(folder.path().join("kustomization.yaml"), yaml).unwrap();
-    std::fs::copy(deploy("overlays/example/boskos-resources.yaml"), folder.path().join("boskos-resources.yaml"))
-        .unwrap();
-    let overlay = [format!("OVERLAY={}", folder.path().display())];
+    let folder = tempfile::TempDir::new().unwrap();
+    let overlay = [];
 
     must_make("server-deployment", &namespace, &overlay);
     let deployments = || api.objects(&namespace, "deployments").len();
     assert_eq!((deployments(), api.objects(&namespace, "rolebindings").len()), (1, 1));
     must_make("deployment", &namespace, &overlay);
-    assert_eq!(deployments(), 4);
+    assert_eq!(deployments(), 6, "server, cleaner, janitor, mason, metrics, reaper");
     must_make("service", &namespace, &overlay);
     assert_eq!(api.object(&namespace, "service", "boskos")["spec"]["ports"][0]["port"], 80);
     let subject = api.object(&namespace, "rolebinding", "boskos")["subjects"][0]["namespace"].clone();
@@ -128,30 +128,121 @@ fn names_are_those_that_overlays_in_the_field_patch() {
     boskos_core::Config::parse(text.as_bytes()).unwrap();
 }
 
+/// The args as the kubelet hands them over; what it cannot expand stays as it is.
+fn expanded_args(container: &Value) -> Vec<String> {
+    let env = container["env"].as_array().cloned().unwrap_or_default();
+    let expand = |arg: &Value| {
+        env.iter().fold(arg.as_str().unwrap().to_owned(), |arg, variable| {
+            let value = if variable["valueFrom"].is_null() { variable["value"].as_str().unwrap_or("") } else { "pod" };
+            arg.replace(&format!("$({})", variable["name"].as_str().unwrap()), value)
+        })
+    };
+    container["args"].as_array().unwrap().iter().map(expand).collect()
+}
+
+#[track_caller]
+fn args_are_accepted(container: &Value) {
+    let args = expanded_args(container);
+    assert!(!args.iter().any(|arg| arg.contains("$(")), "unknown variables: {args:?}");
+    let line = || std::iter::once("app".to_owned()).chain(args.clone()).map(OsString::from);
+    let (image, parsed) = (image_of(container), "parsed");
+    let outcome = match image {
+        "boskos" => flags::try_parse_from::<boskos_server::args::Args, _>(line()).map(|_| parsed),
+        "reaper" => flags::try_parse_from::<boskos_reaper::Flags, _>(line()).map(|_| parsed),
+        "janitor" => flags::try_parse_from::<boskos_janitor::Flags, _>(line()).map(|_| parsed),
+        "cleaner" => flags::try_parse_from::<boskos_cleaner::Flags, _>(line()).map(|_| parsed),
+        "mason" => flags::try_parse_from::<mason::flags::Flags, _>(line()).map(|_| parsed),
+        "metrics" => flags::try_parse_from::<metrics::flags::Flags, _>(line()).map(|_| parsed),
+        other => panic!("no such image: {other}"),
+    };
+    assert!(outcome.is_ok(), "{image} {args:?}: {}", outcome.err().unwrap());
+    let url = args.iter().find_map(|arg| arg.strip_prefix("--boskos-url="));
+    assert_eq!(url, (image != "boskos").then_some("http://boskos"), "{image}");
+}
+
 #[test]
-fn flags_in_manifests_are_ones_that_the_binaries_accept() {
+fn args_in_manifests_are_accepted_by_the_binaries() {
     let mut looked_at = 0;
     for (_, objects) in every_folder() {
         for container in containers(&objects) {
-            let image = image_of(container);
-            let command = match image {
-                "boskos" => boskos_server::args::Args::command(),
-                "reaper" => boskos_reaper::Flags::command(),
-                "janitor" => boskos_janitor::Flags::command(),
-                "cleaner" => boskos_cleaner::Flags::command(),
-                "mason" => mason::flags::Flags::command(),
-                "metrics" => metrics::flags::Flags::command(),
-                other => panic!("no such image: {other}"),
-            };
-            let flags: Vec<&str> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
-            for arg in container["args"].as_array().unwrap() {
-                let flag = arg.as_str().unwrap().trim_start_matches('-').split('=').next().unwrap();
-                assert!(flags.contains(&flag), "{image} does not know --{flag}");
-                looked_at += 1;
-            }
+            args_are_accepted(container);
+            looked_at += 1;
         }
     }
     assert!(looked_at > 10);
+}
+
+/// As overlays of the original look: daemons beside the base, and an `env` of their own.
+const FIELD: &str = r#"
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+namespace: in-the-field
+bases:
+- ../../base
+- ../../base/cleaner
+- ../../base/reaper
+- numeric-janitor
+configMapGenerator:
+- name: boskos-resources
+  files: [boskos-resources.yaml]
+generatorOptions: {disableNameSuffixHash: true}
+patchesJson6902:
+- target: {group: apps, version: v1, kind: Deployment, name: boskos-reaper, namespace: boskos}
+  patch: |-
+    - op: replace
+      path: /spec/template/spec/containers/0/env
+      value:
+      - name: REAPER_RESOURCE_TYPES
+        value: numeric-project,phonetic-project
+- target: {group: apps, version: v1, kind: Deployment, name: boskos, namespace: boskos}
+  patch: '[{"op": "replace", "path": "/spec/replicas", "value": 3}]'
+- target: {version: v1, kind: Service, name: boskos, namespace: boskos}
+  patch: '[{"op": "add", "path": "/spec/type", "value": "NodePort"}]'
+"#;
+
+const FIELD_JANITOR: &str = r"
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+nameSuffix: -numeric
+commonLabels: {app: boskos-janitor-numeric}
+bases:
+- ../../../base/janitor
+replicas:
+- {name: boskos-janitor, count: 2}
+patchesJson6902:
+- target: {group: apps, version: v1, kind: Deployment, name: boskos-janitor, namespace: boskos}
+  patch: |-
+    - op: replace
+      path: /spec/template/spec/containers/0/env
+      value:
+      - {name: JANITOR_RESOURCE_TYPES, value: numeric-project}
+      - {name: JANITOR_BINARY, value: /bin/echo}
+";
+
+#[test]
+fn overlays_in_the_field_still_patch() {
+    let folder = tempfile::Builder::new().prefix("field-").tempdir_in(deploy("overlays")).unwrap();
+    let write = |path: &str, text: &str| std::fs::write(folder.path().join(path), text).unwrap();
+    write("kustomization.yaml", FIELD);
+    write("boskos-resources.yaml", "resources: []\n");
+    std::fs::create_dir(folder.path().join("numeric-janitor")).unwrap();
+    write("numeric-janitor/kustomization.yaml", FIELD_JANITOR);
+    let (_, objects) = built(&format!("overlays/{}", folder.path().file_name().unwrap().to_str().unwrap()));
+    let all: Vec<Vec<String>> = containers(&objects).into_iter().map(expanded_args).collect();
+    containers(&objects).into_iter().for_each(args_are_accepted);
+    for arg in ["--resource-type=numeric-project,phonetic-project", "--janitor-path=/bin/echo"] {
+        assert!(all.iter().flatten().any(|given| given == arg), "{arg}: {all:?}");
+    }
+    assert_eq!(all.len(), 4, "{all:?}");
+    for (kind, path, value) in
+        [("Deployment", "/spec/replicas", Value::from(3)), ("Service", "/spec/type", "NodePort".into())]
+    {
+        let patched = objects.iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == "boskos");
+        assert_eq!(patched.unwrap().pointer(path), Some(&value));
+    }
+    assert!(
+        objects.iter().all(|object| object["metadata"]["namespace"].as_str().is_none_or(|it| it == "in-the-field"))
+    );
 }
 
 #[test]
@@ -181,19 +272,37 @@ fn images_are_built_of_what_is_there() {
     for path in dockerfile.lines().filter_map(|line| line.strip_prefix("COPY --from=build ")?.split(' ').next()) {
         let binary = Path::new(path).file_name().unwrap().to_str().unwrap();
         assert!(built.contains(binary), "nothing builds {binary}");
+        assert_eq!(path, format!("/src/target/release/{binary}"));
+        let here = Path::new(env!("CARGO_BIN_EXE_boskos-server")).with_file_name(binary);
+        assert!(here.exists(), "no {}: `cargo build --workspace` comes before this", here.display());
     }
     assert!(dockerfile.matches("\nUSER 65532:65532").count() >= 2, "images run as nobody");
 }
 
 #[test]
 fn a_config_of_one_key_works_too() {
+    let api = shared();
+    let namespace = api.namespace("one-key");
+    let dir = tempfile::TempDir::new().unwrap();
+    let file = dir.path().join("cfg.yaml");
+    std::fs::write(&file, "resources:\n- {type: t, state: free, names: [one-key]}\n").unwrap();
+    let from_file = format!("--from-file=config={}", file.display());
+    api.kubectl(&["-n", &namespace, "create", "configmap", "resources", &from_file]);
     let folder = tempfile::Builder::new().prefix("one-key-").tempdir_in(deploy("overlays")).unwrap();
     let kustomization = "resources: [../../base]\ncomponents: [../../components/one-key-config]\n";
     std::fs::write(folder.path().join("kustomization.yaml"), kustomization).unwrap();
     let (_, objects) = built(&format!("overlays/{}", folder.path().file_name().unwrap().to_str().unwrap()));
     let server = objects.iter().find(|object| object["kind"] == "Deployment" && object["metadata"]["name"] == "boskos");
-    let volume = &server.unwrap()["spec"]["template"]["spec"]["volumes"][0]["configMap"];
-    assert_eq!((&volume["name"], &volume["items"][0]["key"]), (&"resources".into(), &"config".into()));
+    let pod = &server.unwrap()["spec"]["template"]["spec"];
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    // What the kubelet makes of the volume is what the args name.
+    let (volume, container) = (&pod["volumes"][0]["configMap"], &pod["containers"][0]);
+    let item = &volume["items"][0];
+    let mounted = format!("{}/{}", text(&container["volumeMounts"][0]["mountPath"]), text(&item["path"]));
+    assert!(expanded_args(container).contains(&format!("--config={mounted}")));
+    let config = text(&api.object(&namespace, "configmap", &text(&volume["name"]))["data"][text(&item["key"])]);
+    let server = Replica::serving(api.kubeconfig(), &namespace, &config, &[]);
+    assert!(server.resource("one-key").is_some());
 }
 
 fn containers(objects: &[Value]) -> Vec<&Value> {
@@ -204,4 +313,24 @@ fn containers(objects: &[Value]) -> Vec<&Value> {
 /// `boskos/NAME:TAG` is the target NAME.
 fn image_of(container: &Value) -> &str {
     container["image"].as_str().unwrap().strip_prefix("boskos/").unwrap().split(':').next().unwrap()
+}
+
+#[test]
+fn lifecycles_that_make_no_sense_are_refused() {
+    let api = shared();
+    let namespace = api.namespace("sense");
+    let lifecycle = |min: u32, max: u32| {
+        format!(
+            r#"{{"apiVersion":"boskos.k8s.io/v1","kind":"DRLCObject","metadata":{{"name":"t"}},
+            "spec":{{"min-count":{min},"max-count":{max}}}}}"#
+        )
+    };
+    let create = |text: &str| api.try_kubectl(&["-n", &namespace, "create", "-f", "-"], Some(text));
+    let refused = create(&lifecycle(3, 2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("min-count must not be more"), "{refused:?}");
+    assert!(create(&lifecycle(2, 2)).status.success());
+    // Short names, and the names that the field has.
+    for kind in ["bres", "resource", "drlc", "dynamicresourcelifecycle"] {
+        api.kubectl(&["-n", &namespace, "get", kind]);
+    }
 }

@@ -63,3 +63,44 @@ fn a_server_that_starts_without_an_api_server_waits_for_it() {
     server.logged("serving");
     assert_eq!(server.stop(), 0);
 }
+
+#[test]
+fn a_history_that_goes_back_is_taken_as_it_is() {
+    let mut api = ApiServer::start();
+    let namespace = api.namespace("restored");
+    let config = "resources:\n- {type: t, state: free, names: [a, b, c]}\n";
+    let server = Replica::serving(api.kubeconfig(), &namespace, config, &[]);
+    let acquire = |owner: &str| server.post(&format!("/acquire?type=t&state=free&dest=busy&owner={owner}"));
+    assert_eq!(acquire("kept").expect_status(200).json()["name"], "a");
+    api.back_up();
+    let granted =
+        eventually("it serves after the backup", || Some(acquire("lost")).filter(|answer| answer.status == 200));
+    assert_eq!(granted.json()["name"], "b");
+    for _ in 0..20 {
+        server.post("/update?name=b&owner=lost&state=busy").expect_status(200);
+        acquire("short").expect_status(200);
+        server.post("/release?name=c&dest=free&owner=short").expect_empty();
+    }
+    api.kubectl(&["-n", &namespace, "delete", "bres", "c"]);
+    eventually("the deletion is heard", || server.resource("c").is_none().then_some(()));
+    api.restore();
+    // What was written since is not there any more. The first conflict tells, and has all listed.
+    eventually("the owner since then is none", || {
+        (server.post("/release?name=b&dest=free&owner=lost").status == 401).then_some(())
+    });
+    eventually("what was deleted since is there again", || server.resource("c"));
+    for name in ["a", "b", "c"] {
+        let owner = server.resource(name).unwrap()["owner"].clone();
+        assert_eq!(owner, api.object(&namespace, "bres", name)["status"]["owner"], "{name}");
+    }
+    assert_eq!(server.resource("a").unwrap()["owner"], "kept");
+    // And it goes on from there.
+    server.post("/release?name=a&dest=free&owner=kept").expect_empty();
+    for _ in 0..3 {
+        acquire("next").expect_status(200);
+    }
+    let patch = r#"{"status":{"owner":"","state":"told"}}"#;
+    api.kubectl(&["-n", &namespace, "patch", "bres", "b", "--type=merge", "-p", patch]);
+    eventually("changes are heard", || (server.resource("b")?["state"] == "told").then_some(()));
+    assert_eq!(server.stop(), 0);
+}

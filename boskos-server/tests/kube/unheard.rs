@@ -1,6 +1,8 @@
 //! Answers that are lost, and watches that break.
 
-use crate::{api_server::shared, in_process::Server, replica::eventually};
+use std::time::{Duration, Instant};
+
+use crate::{api_server::shared, in_process::Server, replica::eventually, wire::Fate};
 
 const CONFIG: &str =
     "resources:\n- {type: t, state: free, names: [a, b]}\n- {type: d, state: free, min-count: 0, max-count: 1}\n";
@@ -42,6 +44,48 @@ fn a_write_whose_answer_is_lost_is_found_out_and_counts_once() {
     ]);
     eventually("it is deleted", || server.resource(&made).is_none().then_some(()));
     assert_eq!(api.objects(&namespace, "bres").len(), 2);
+}
+
+#[test]
+fn a_write_that_is_refused_after_one_that_was_not_heard_of_is_found_out() {
+    let api = shared();
+    let namespace = api.namespace("refused");
+    let server = Server::start(&namespace, CONFIG);
+    server.wire.lose_answers(1);
+    server.wire.rule("PATCH /apis/boskos.k8s.io", 1, Fate::Refused);
+    let granted = server.post("/acquire?type=t&state=free&dest=busy&owner=me");
+    assert_eq!(granted.expect_status(200).json()["name"], "a");
+    assert_eq!(api.object(&namespace, "bres", "a")["status"]["owner"], "me");
+    // Refused from the beginning: it is known that nothing is written.
+    server.post("/release?name=a&dest=free&owner=me").expect_status(503);
+    server.wire.clear_rules();
+    server.post("/release?name=a&dest=free&owner=me").expect_empty();
+}
+
+#[test]
+fn one_object_in_doubt_halts_nothing_else() {
+    let namespace = shared().namespace("doubt");
+    let server = Server::start(&namespace, CONFIG);
+    server.wire.rule(&format!("PATCH /apis/boskos.k8s.io/v1/namespaces/{namespace}/resources/a?"), 0, Fate::Lost);
+    let doubtful = server.post_aside("/acquire?type=t&state=free&dest=busy&owner=me");
+    let until = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < until {
+        let other = server.post("/acquire?type=t&state=free&dest=busy&owner=other");
+        assert_eq!(other.expect_status(200).json()["name"], "b");
+        server.post("/release?name=b&dest=free&owner=other").expect_empty();
+    }
+    server.wire.clear_rules();
+    assert_eq!(doubtful.join().unwrap().unwrap().expect_status(200).json()["name"], "a");
+}
+
+#[test]
+fn a_watch_that_tells_that_its_history_is_gone_begins_with_a_list() {
+    let api = shared();
+    let namespace = api.namespace("told");
+    let server = Server::start(&namespace, CONFIG);
+    server.wire.expire_open_watches();
+    api.kubectl(&["-n", &namespace, "delete", "bres", "b"]);
+    eventually("a deletion after it", || server.resource("b").is_none().then_some(()));
 }
 
 #[test]

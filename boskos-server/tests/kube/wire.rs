@@ -32,6 +32,45 @@ struct State {
     writes: usize,
     /// So many watches find their history gone.
     expire_watches: usize,
+    /// Whether watches that are cut end with the news that their history is gone.
+    expire_at_cut: bool,
+    /// Watches that are open.
+    watches: usize,
+    rules: Vec<Rule>,
+}
+
+/// What becomes of requests, reads and watches too, whose path or body has a text in it.
+struct Rule {
+    text: String,
+    /// So many go through before.
+    after: usize,
+    fate: Fate,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Fate {
+    /// Answered 403, and not carried out.
+    Refused,
+    /// Not carried out, and not answered.
+    Lost,
+    /// It waits for [`Wire::release`].
+    Held,
+}
+
+/// The usual form of a 410 to a watch that was open.
+const GONE: &str = concat!(
+    r#"{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","#,
+    r#""message":"too old resource version","reason":"Expired","code":410}}"#,
+    "\n"
+);
+
+/// Counted as long as it is open.
+struct OpenWatch(Arc<Wire>);
+
+impl Drop for OpenWatch {
+    fn drop(&mut self) {
+        self.0.state.lock().watches -= 1;
+    }
 }
 
 /// What is answered, however it comes.
@@ -49,6 +88,23 @@ impl Wire {
     }
 
     async fn pass(self: Arc<Self>, client: Client, request: Request<Body>) -> Result<Response<Bytes>, kube::Error> {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await?.to_bytes();
+        let subject = format!("{} {} {}", head.method, head.uri, String::from_utf8_lossy(&body));
+        let request = Request::from_parts(head, Body::from(body.to_vec()));
+        let fate = self.fate_of(&subject);
+        match fate {
+            Some(Fate::Refused) => {
+                let status = kube::core::Status::failure("refused by the wire", "Forbidden").with_code(403);
+                return Err(kube::Error::Api(Box::new(status)));
+            }
+            Some(Fate::Lost) => return Err(kube::Error::Service("the connection broke".into())),
+            Some(Fate::Held) => {
+                self.state.lock().held += 1;
+                self.until_released().await;
+            }
+            None => {}
+        }
         if request.method() == Method::GET {
             return self.pass_read(client, request).await;
         }
@@ -69,6 +125,16 @@ impl Wire {
             return Err(kube::Error::Service("the connection broke".into()));
         }
         answer.map(|answer| answer.map(BodyExt::boxed_unsync))
+    }
+
+    fn fate_of(&self, subject: &str) -> Option<Fate> {
+        let mut state = self.state.lock();
+        let rule = state.rules.iter_mut().find(|rule| subject.contains(&rule.text))?;
+        if rule.after > 0 {
+            rule.after -= 1;
+            return None;
+        }
+        Some(rule.fate)
     }
 
     async fn until_released(&self) {
@@ -93,7 +159,11 @@ impl Wire {
         Some(held)
     }
 
-    async fn pass_read(&self, client: Client, request: Request<Body>) -> Result<Response<Bytes>, kube::Error> {
+    async fn pass_read(
+        self: Arc<Self>,
+        client: Client,
+        request: Request<Body>,
+    ) -> Result<Response<Bytes>, kube::Error> {
         let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
         if is_watch && self.expires() {
             let gone = kube::core::Status::failure("too old resource version", "Expired").with_code(410);
@@ -109,7 +179,13 @@ impl Wire {
             // The sender lives as long as the wire.
             let _ = cuts.changed().await;
         };
+        self.state.lock().watches += 1;
+        let open = OpenWatch(self.clone());
         let stream = BodyStream::new(answer.into_body()).take_until(Box::pin(cut));
+        let stream = stream.chain(futures_util::stream::once(async move {
+            let gone = if open.0.state.lock().expire_at_cut { GONE } else { "" };
+            Ok(hyper::body::Frame::data(bytes::Bytes::from_static(gone.as_bytes())))
+        }));
         Ok(Response::new(BodyExt::boxed_unsync(StreamBody::new(stream))))
     }
 
@@ -118,6 +194,27 @@ impl Wire {
         let expires = state.expire_watches > 0;
         state.expire_watches -= usize::from(expires);
         expires
+    }
+
+    /// From now on, requests that have `text` in them, `after` so many, come to this end. An empty text is in all.
+    pub(crate) fn rule(&self, text: &str, after: usize, fate: Fate) {
+        self.state.lock().rules.push(Rule { text: text.to_owned(), after, fate });
+    }
+
+    /// No rules any more.
+    pub(crate) fn clear_rules(&self) {
+        self.state.lock().rules.clear();
+    }
+
+    /// How many watches are open.
+    pub(crate) fn watches(&self) -> usize {
+        self.state.lock().watches
+    }
+
+    /// Ends all watches that are open with the event that their history is gone.
+    pub(crate) fn expire_open_watches(&self) {
+        self.state.lock().expire_at_cut = true;
+        self.cut_watches();
     }
 
     /// Ends all watches that are open.

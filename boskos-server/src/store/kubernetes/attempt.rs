@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use boskos_core::ranch::plan::{Outcome, PlanId};
-use boskos_kube::{Collection, Fence, Object, Version, WriteError};
+use boskos_kube::{Collection, Fence, Object, Version, WRITE, WriteError};
 use serde_json::Value;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{error::KubernetesError, reach::Reach};
@@ -41,7 +41,8 @@ pub(super) enum Step {
 /// Why a write did not come about.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// Someone else changed the object, or an attempt of our own whose outcome was not heard.
+    /// Someone else changed the object, or an attempt of our own whose outcome was not heard: it is to
+    /// be read.
     Conflict {
         /// Whether there was such an attempt.
         perhaps_ours: bool,
@@ -73,9 +74,10 @@ impl<'a> Attempt<'a> {
         name: &str,
         step: &Step,
     ) -> Result<Option<K>, Failure> {
-        let mut unknown = false;
+        // Since when it is not known what became of an attempt.
+        let mut unknown: Option<Instant> = None;
         loop {
-            if !self.fence.is_open() && !unknown {
+            if unknown.is_none() && (!self.fence.is_open() || self.stop.is_cancelled()) {
                 return Err(Failure::NotWritten);
             }
             // Late, but not out: it may be renewed yet.
@@ -87,20 +89,28 @@ impl<'a> Attempt<'a> {
                     self.reach.wrote();
                     return Ok(written);
                 }
-                Err(WriteError::Conflict) => return Err(Failure::Conflict { perhaps_ours: unknown }),
-                Err(WriteError::Missing) => return Err(Failure::Missing { perhaps_ours: unknown }),
+                Err(WriteError::Conflict) => return Err(Failure::Conflict { perhaps_ours: unknown.is_some() }),
+                Err(WriteError::Missing) => return Err(Failure::Missing { perhaps_ours: unknown.is_some() }),
                 Err(error @ WriteError::Refused(_)) => {
                     tracing::warn!(error = boskos_runtime::text::chain(&error), "the API server refuses a write");
-                    // One that cannot wait any more is refused all the same.
-                    let _ = self.pause(REFUSED_PAUSE).await;
-                    return Err(Failure::NotWritten);
+                    let Some(since) = unknown else {
+                        self.pause_refused().await;
+                        return Err(Failure::NotWritten);
+                    };
+                    // An earlier attempt may come about until its time is over.
+                    self.pause(WRITE.saturating_sub(since.elapsed())).await?;
+                    return Err(Failure::Conflict { perhaps_ours: true });
                 }
-                Err(error @ (WriteError::Busy(_) | WriteError::Unreachable(_))) if !unknown => {
+                Err(error @ WriteError::Unreachable(_)) if unknown.is_none() => {
                     self.reach.lost(KubernetesError::Write(error));
                     return Err(Failure::NotWritten);
                 }
+                Err(error @ WriteError::Busy(_)) if unknown.is_none() => {
+                    self.failed(KubernetesError::Write(error)).await;
+                    return Err(Failure::NotWritten);
+                }
                 Err(error @ (WriteError::Unknown(_) | WriteError::Busy(_) | WriteError::Unreachable(_))) => {
-                    unknown = true;
+                    unknown = Some(Instant::now());
                     self.doubt(KubernetesError::Write(error));
                 }
             }
@@ -119,12 +129,27 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// It is not known how things stand: the caller is told, and nothing else is begun.
+    /// Nothing was written, though the object is not to blame: is anything to be written at all?
+    pub(super) async fn failed(&self, why: KubernetesError) {
+        if self.reach.answers().await {
+            self.pause_refused().await;
+        } else {
+            self.reach.lost(why);
+        }
+    }
+
+    /// It is not known how things stand: the caller is told.
     pub(super) fn doubt(&mut self, why: KubernetesError) {
-        self.reach.lost(why);
-        if !std::mem::replace(&mut self.told, true) {
+        let first = !std::mem::replace(&mut self.told, true);
+        self.reach.doubt(first, why);
+        if first {
             self.reach.outcomes().settle(&mut vec![(self.plan, Outcome::Unknown)]);
         }
+    }
+
+    /// Waits as long as what is refused stays in flight. What cannot wait any more is refused all the same.
+    pub(super) async fn pause_refused(&self) {
+        let _ = self.pause(REFUSED_PAUSE).await;
     }
 
     /// Waits; refused if the store closes or this process leads no more.
@@ -138,6 +163,14 @@ impl<'a> Attempt<'a> {
         tokio::select! {
             () = ended => Err(Failure::Abandoned),
             () = sleep(pause) => Ok(()),
+        }
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        if self.told {
+            self.reach.doubt_ended();
         }
     }
 }

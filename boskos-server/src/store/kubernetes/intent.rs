@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use boskos_core::{Owner, ranch::plan::Version};
-use boskos_kube::{Lease, LeaseError, WriteError};
+use boskos_kube::{Fence, Lease, LeaseError, WriteError};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -23,6 +23,8 @@ pub(super) struct Intents {
     lease: Arc<Lease>,
     /// Who must hold the Lease; `None` where nobody leads.
     holder: Option<String>,
+    /// A term that is over must not write over the notes of the next, which may be of the same holder.
+    fence: Fence,
     notes: Mutex<Notes>,
     /// Notes are written together: one request at a time, which takes in all that has come up.
     writing: tokio::sync::Mutex<()>,
@@ -74,8 +76,8 @@ impl Mark {
 // === impl Intents ===
 
 impl Intents {
-    pub(super) fn new(lease: Arc<Lease>, holder: Option<String>) -> Self {
-        Self { lease, holder, notes: Mutex::default(), writing: tokio::sync::Mutex::default() }
+    pub(super) fn new(lease: Arc<Lease>, holder: Option<String>, fence: Fence) -> Self {
+        Self { lease, holder, fence, notes: Mutex::default(), writing: tokio::sync::Mutex::default() }
     }
 
     /// Notes what is about to be done; its number.
@@ -123,10 +125,11 @@ impl Intents {
     }
 
     async fn set(&self, text: Option<&str>) -> Result<(), LeaseError> {
-        let allowed = |lease: &Value| match &self.holder {
+        let is_held = |lease: &Value| match &self.holder {
             Some(holder) => lease["spec"]["holderIdentity"].as_str() == Some(holder),
             None => true,
         };
+        let allowed = |lease: &Value| self.fence.is_open() && is_held(lease);
         self.lease.annotate(UNFINISHED, text, allowed).await
     }
 

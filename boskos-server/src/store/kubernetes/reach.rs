@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -18,6 +18,10 @@ use crate::store::Outcomes;
 /// The pause before the API server is tried again, at first and at most.
 const PAUSE_MILLIS: (u64, u64) = (100, 3_000);
 
+/// So many plans in doubt at a time tell that nothing can be written, though reads are answered: a quarter of
+/// those that are carried out side by side.
+const MANY_IN_DOUBT: usize = super::SIDE_BY_SIDE / 4;
+
 /// Says when nothing can be written, and finds out when it can be again.
 #[derive(Clone)]
 pub(super) struct Reach(Arc<Shared>);
@@ -26,6 +30,10 @@ struct Shared {
     resources: Collection<ResourceObject>,
     outcomes: OnceLock<Arc<dyn Outcomes>>,
     halted: AtomicBool,
+    /// Whether it is being found out if the API server answers.
+    asking: AtomicBool,
+    /// Plans of which it is not known what became of them.
+    in_doubt: AtomicUsize,
     /// Grows with every halt until something is written.
     pause_millis: AtomicU64,
     tasks: TaskTracker,
@@ -36,8 +44,10 @@ struct Shared {
 
 impl Reach {
     pub(super) fn new(resources: Collection<ResourceObject>, tasks: TaskTracker, stop: CancellationToken) -> Self {
-        let (halted, pause_millis) = (AtomicBool::new(false), AtomicU64::new(0));
-        Self(Arc::new(Shared { resources, outcomes: OnceLock::new(), halted, pause_millis, tasks, stop }))
+        let (halted, asking) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (in_doubt, pause_millis) = (AtomicUsize::new(0), AtomicU64::new(0));
+        let outcomes = OnceLock::new();
+        Self(Arc::new(Shared { resources, outcomes, halted, asking, in_doubt, pause_millis, tasks, stop }))
     }
 
     pub(super) fn start(&self, outcomes: Arc<dyn Outcomes>) {
@@ -66,10 +76,41 @@ impl Reach {
         });
     }
 
+    /// Whether the API server answers.
+    pub(super) async fn answers(&self) -> bool {
+        self.0.resources.probe().await.is_ok()
+    }
+
+    /// It is not known what became of a write, be it the `first` time for its plan. One slow object does not
+    /// mean that nothing can be written; an API server that does not answer does.
+    pub(super) fn doubt(&self, first: bool, why: KubernetesError) {
+        let in_doubt = self.0.in_doubt.fetch_add(usize::from(first), Ordering::AcqRel) + usize::from(first);
+        if in_doubt >= MANY_IN_DOUBT {
+            return self.lost(why);
+        }
+        if self.0.halted.load(Ordering::Acquire) || self.0.asking.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let reach = self.clone();
+        self.0.tasks.spawn(async move {
+            let stop = reach.0.stop.clone();
+            let answers = stop.run_until_cancelled(reach.answers()).await;
+            reach.0.asking.store(false, Ordering::Release);
+            if answers == Some(false) {
+                reach.lost(why);
+            }
+        });
+    }
+
+    /// A plan that was in doubt is not any more.
+    pub(super) fn doubt_ended(&self) {
+        self.0.in_doubt.fetch_sub(1, Ordering::AcqRel);
+    }
+
     async fn find_again(&self) {
         loop {
             sleep(self.longer_pause()).await;
-            if self.0.resources.probe().await.is_ok() {
+            if self.answers().await {
                 self.0.halted.store(false, Ordering::Release);
                 self.outcomes().resumed();
                 return;

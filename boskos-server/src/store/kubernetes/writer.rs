@@ -6,7 +6,7 @@ use boskos_core::{
     ResourceName,
     ranch::plan::{Foreign, LifecycleRecord, Outcome, Plan, Version, Write},
 };
-use boskos_kube::{Collection, Fence};
+use boskos_kube::{Collection, Fence, Meta};
 use smallvec::SmallVec;
 use tokio_util::sync::CancellationToken;
 
@@ -109,7 +109,7 @@ impl Writer {
             Ok(number) => number,
             Err(source) => {
                 if is_lost(&source) {
-                    self.reach.lost(KubernetesError::Lease { name: super::LEASE.to_owned(), source });
+                    attempt.failed(KubernetesError::Lease { name: super::LEASE.to_owned(), source }).await;
                 }
                 return Err(Failure::NotWritten);
             }
@@ -217,7 +217,9 @@ impl Writer {
         let step = Step::Create(form.body());
         match attempt.write(&self.resources, name.as_str(), &step).await {
             Ok(object) => Ok(self.written(name, object.as_ref())),
-            Err(Failure::Conflict { perhaps_ours }) => self.found(attempt, name, 0, perhaps_ours.then_some(form)).await,
+            Err(Failure::Conflict { perhaps_ours }) => {
+                self.found(attempt, name, None, perhaps_ours.then_some(form)).await
+            }
             Err(other) => Err(other),
         }
     }
@@ -231,25 +233,25 @@ impl Writer {
     ) -> Result<Landed, Failure> {
         // Heartbeats within one second change nothing.
         let Some(patch) = before.form.patch(form) else { return Ok(Landed::Written(before.version)) };
-        let step = Step::Patch(before.version, patch);
+        let step = Step::Patch(before.raw, patch);
         match attempt.write(&self.resources, name.as_str(), &step).await {
             Ok(object) => Ok(self.written(name, object.as_ref())),
             Err(Failure::Conflict { perhaps_ours } | Failure::Missing { perhaps_ours }) => {
-                self.found(attempt, name, before.version, perhaps_ours.then_some(form)).await
+                self.found(attempt, name, Some(before), perhaps_ours.then_some(form)).await
             }
             Err(other) => Err(other),
         }
     }
 
     async fn delete(&self, attempt: &mut Attempt<'_>, name: &ResourceName, before: &Seen) -> Result<Landed, Failure> {
-        let step = Step::Delete(before.uid.clone(), before.version);
+        let step = Step::Delete(before.uid.clone(), before.raw);
         match attempt.write(&self.resources, name.as_str(), &step).await {
             Ok(_) | Err(Failure::Missing { perhaps_ours: true }) => Ok(self.written(name, None)),
             Err(Failure::Missing { perhaps_ours: false } | Failure::Conflict { perhaps_ours: false }) => {
-                self.found(attempt, name, before.version, None).await
+                self.found(attempt, name, Some(before), None).await
             }
             Err(Failure::Conflict { perhaps_ours: true }) => {
-                let found = self.found(attempt, name, before.version, None).await?;
+                let found = self.found(attempt, name, Some(before), None).await?;
                 // On its way out is what a deletion that waits for finalizers makes of it.
                 Ok(match found {
                     Landed::Foreign(Foreign { now: None, .. }) => Landed::Written(0),
@@ -266,42 +268,40 @@ impl Writer {
             self.shelf.take(name);
             return Landed::Written(0);
         };
-        let version = object.metadata.resource_version;
-        match Seen::of(object) {
-            Some(seen) => {
-                self.shelf.put(name, seen);
-                Landed::Written(version)
-            }
+        match self.shelf.know(name, object) {
+            (version, Some(_)) => Landed::Written(version),
             // Somebody asked for its deletion before this.
-            None => {
-                self.shelf.take(name);
-                gone(name, version)
-            }
+            (version, None) => gone(name, version),
         }
     }
 
-    /// A write found another version than `replaced`: reads what is there. `ours` is what an
+    /// A write did not find `before`, or may have changed it: reads what is there. `ours` is what an
     /// attempt that was not heard of would have made of it.
     async fn found(
         &self,
         attempt: &mut Attempt<'_>,
         name: &ResourceName,
-        replaced: Version,
+        before: Option<&Seen>,
         ours: Option<&Form>,
     ) -> Result<Landed, Failure> {
-        let object = attempt.read(&self.resources, name.as_str()).await?;
-        let Some(object) = object else {
+        let Some(object) = attempt.read(&self.resources, name.as_str()).await? else {
+            if before.is_none() && ours.is_some() {
+                return Err(Failure::NotWritten);
+            }
             self.shelf.take(name);
-            return Ok(gone(name, replaced + 1));
+            return Ok(gone(name, before.map_or(0, |before| before.version) + 1));
         };
-        let Some(seen) = Seen::of(&object) else {
-            self.shelf.take(name);
-            return Ok(gone(name, object.metadata.resource_version));
-        };
-        let is_ours = ours == Some(&seen.form);
-        let landed = if is_ours { Landed::Written(seen.version) } else { foreign(name, &seen) };
-        self.shelf.put(name, seen);
-        Ok(landed)
+        let meta = &object.metadata;
+        if before.is_some_and(|before| (&before.uid, before.raw) == (&meta.uid, meta.resource_version)) {
+            // As it was: whoever judges anew would ask for the same.
+            attempt.pause_refused().await;
+            return Err(Failure::NotWritten);
+        }
+        Ok(match self.shelf.know(name, &object) {
+            (version, None) => gone(name, version),
+            (version, Some(seen)) if ours == Some(&seen.form) => Landed::Written(version),
+            (_, Some(seen)) => foreign(name, &seen),
+        })
     }
 
     async fn lifecycles_of(&self, attempt: &mut Attempt<'_>, plan: &Plan) -> Result<(), Failure> {
@@ -351,18 +351,21 @@ impl Writer {
     /// meanwhile.
     pub(super) async fn undo(&self, note: &Note) -> Result<(), KubernetesError> {
         let Some(object) = self.resources.get(&note.name).await? else { return Ok(()) };
-        let Some(seen) = Seen::of(&object) else { return Ok(()) };
+        let Meta { uid, resource_version: raw, .. } = &object.metadata;
         // Either it was never written, or somebody wrote it since.
-        if note.replaces == Some(seen.version) || Mark::of(&seen.form) != note.done {
+        if object.metadata.is_terminating()
+            || note.replaces == Some(*raw)
+            || Mark::of(&Form::read(&object)) != note.done
+        {
             return Ok(());
         }
-        if !self.fence.is_open() {
+        if !self.fence.is_open() || self.stop.is_cancelled() {
             return Err(KubernetesError::NotLeading);
         }
         let undone = match (note.replaces, &note.back) {
-            (Some(_), Some(patch)) => self.resources.patch(&note.name, seen.version, patch.clone()).await.map(drop),
+            (Some(_), Some(patch)) => self.resources.patch(&note.name, *raw, patch.clone()).await.map(drop),
             (Some(_), None) => return Ok(()),
-            (None, _) => self.resources.delete(&note.name, &seen.uid, seen.version).await,
+            (None, _) => self.resources.delete(&note.name, uid, *raw).await,
         };
         undone.map_err(KubernetesError::Write)?;
         tracing::warn!(name = %note.name, "put back: a change of several resources was not finished");
@@ -388,7 +391,7 @@ impl<'a> Change<'a> {
         let done = self.to.as_ref().or(before.map(|before| &before.form)).map(Mark::of).unwrap_or_default();
         Note {
             name: self.name.as_str().to_owned(),
-            replaces: self.replaces.and(before.map(|before| before.version)),
+            replaces: self.replaces.and(before.map(|before| before.raw)),
             back,
             done,
         }
