@@ -9,8 +9,9 @@ use smallvec::SmallVec;
 
 use super::{HistoryRow, LoadSink, Outcomes, Store, StoreError};
 
-/// Transitions kept; beyond, the oldest go first.
-pub const HISTORY_ROWS: usize = 100_000;
+/// Transitions kept; beyond, the oldest go first. Few enough to stay in the processor's cache, which every change goes
+/// through.
+pub const HISTORY_ROWS: usize = 10_000;
 
 /// A store in memory.
 #[derive(Debug, Default)]
