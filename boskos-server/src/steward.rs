@@ -12,12 +12,13 @@ use boskos_core::{
     ranch::{
         Ranch, Wake,
         command::{CallId, Command, Effects, Receipt, Refusal, Reply},
-        plan::{Outcome, PlanId},
+        plan::{Outcome, PlanId, Sequence},
     },
 };
 use hashbrown::{HashMap, HashSet};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot};
+use uuid::Uuid;
 
 pub use self::grant::{Answer, Undo};
 use self::outbox::Outbox;
@@ -31,6 +32,8 @@ pub struct Steward {
     /// There is something to do before the driver's next wake.
     rouse: Notify,
     outbox: Outbox,
+    /// Tells this ranch's sequences from those of another, which may begin anew.
+    ranch_id: Uuid,
 }
 
 struct Inner {
@@ -61,7 +64,8 @@ impl Steward {
             armed: Wake::default(),
             halted: false,
         };
-        Arc::new(Self { inner: Mutex::new(inner), store, clock, rouse: Notify::new(), outbox: Outbox::default() })
+        let (inner, ranch_id) = (Mutex::new(inner), Uuid::new_v4());
+        Arc::new(Self { inner, store, clock, rouse: Notify::new(), outbox: Outbox::default(), ranch_id })
     }
 
     /// The store.
@@ -103,6 +107,17 @@ impl Steward {
             Ok(waiter) => waiter.wait().await,
             Err(answer) => answer,
         }
+    }
+
+    /// Up to where the ranch has settled, as a text that is of use to nobody but [`Self::sequence_of`].
+    pub fn sequence_text(&self) -> String {
+        format!("{}.{}", self.ranch_id.simple(), self.read(|ranch, _| ranch.settled_up_to()))
+    }
+
+    /// The sequence in such a text; `None` if it is not of this ranch.
+    pub fn sequence_of(&self, text: &str) -> Option<Sequence> {
+        let (ranch_id, sequence) = text.split_once('.')?;
+        (ranch_id == self.ranch_id.simple().to_string()).then(|| sequence.parse().ok()).flatten()
     }
 
     /// Reads the ranch as it is now: committed forms only.
