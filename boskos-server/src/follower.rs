@@ -3,11 +3,14 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use boskos_core::{config::Config, shown::Difference};
-use boskos_runtime::{follow::Watch, text};
+use boskos_runtime::{
+    follow::{SETTLE, Watch},
+    text,
+};
 use tokio::{sync::mpsc, time::sleep};
 
 use crate::{
-    config_file::{self, ConfigFileError, SETTLE},
+    config_file::{self, ConfigFileError},
     steward::Steward,
     sync,
 };
