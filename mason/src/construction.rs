@@ -61,7 +61,7 @@ impl Construction {
         if let Err(failure) = made {
             self.release(whole, DIRTY).await;
             self.failed(&failure, name, r#type);
-        } else if let Err(error) = self.shop.release(whole, FREE, &self.stop).await {
+        } else if let Err(error) = whole.release(FREE).await {
             self.failed(&Failure::Free(error), name, r#type);
         } else {
             tracing::info!(%name, r#type = %r#type, "made");
@@ -124,7 +124,7 @@ impl Construction {
             whole.update(&unnamed()).await.map_err(Failure::Recycle)?;
         }
         for lease in taken {
-            let released = self.shop.release(lease, DIRTY, &self.stop).await;
+            let released = lease.release(DIRTY).await;
             match released {
                 // Somebody took it from us: it is theirs to clean.
                 Err(error) if !error.is_lost() => return Err(Failure::Recycle(error)),
@@ -182,8 +182,8 @@ impl Construction {
 
     async fn gather(&mut self, whole: &Lease) -> Result<Vec<Lease>, Failure> {
         let (shop, needs) = (Arc::clone(&self.shop), self.config.needs.clone());
-        let (dynamic, stop) = (Arc::clone(&self.dynamic), self.stop.clone());
-        let needs = Needs { shop: &shop, needs: &needs, dynamic: &dynamic, stop: &stop };
+        let dynamic = Arc::clone(&self.dynamic);
+        let needs = Needs { shop: &shop, needs: &needs, dynamic: &dynamic };
         let clock = shop.client.clock();
         let mut delays = Needs::delays();
         let deadline = clock.mono().saturating_add(NEEDS_WAIT);
@@ -266,7 +266,7 @@ impl Construction {
         let name = whole.name();
         while let Some(part) = parts.pop() {
             self.check(whole, &[])?;
-            self.shop.release(part, name.as_str(), &self.stop).await.map_err(Failure::Free)?;
+            part.release(name.as_str()).await.map_err(Failure::Free)?;
         }
         Ok(())
     }
@@ -284,7 +284,7 @@ impl Construction {
 
     async fn release(&self, lease: Lease, dest: &str) {
         let name = lease.name();
-        match self.shop.release(lease, dest, &self.stop).await {
+        match lease.release(dest).await {
             Err(error) if !error.is_lost() => tracing::warn!(%name, %error, dest, "not released"),
             _ => {}
         }

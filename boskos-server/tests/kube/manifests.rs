@@ -139,8 +139,8 @@ fn flags_in_manifests_are_ones_that_the_binaries_accept() {
                 "reaper" => boskos_reaper::Flags::command(),
                 "janitor" => boskos_janitor::Flags::command(),
                 "cleaner" => boskos_cleaner::Flags::command(),
-                "mason" => mason::flags::Flags::command(),
-                "metrics" => metrics::flags::Flags::command(),
+                "mason" => boskos_mason::flags::Flags::command(),
+                "metrics" => boskos_metrics::flags::Flags::command(),
                 other => panic!("no such image: {other}"),
             };
             let flags: Vec<&str> = command.get_arguments().filter_map(clap::Arg::get_long).collect();
