@@ -59,10 +59,14 @@ impl Construction {
             self.release(part, DIRTY).await;
         }
         if let Err(failure) = made {
+            // Before it is dirty: the next pass begins at that moment.
+            let pause = self.pause(&failure, name, r#type);
             self.release(whole, DIRTY).await;
-            self.failed(&failure, name, r#type);
+            self.failed(&failure, name, r#type, pause);
         } else if let Err(error) = whole.release(FREE).await {
-            self.failed(&Failure::Free(error), name, r#type);
+            let failure = Failure::Free(error);
+            let pause = self.pause(&failure, name, r#type);
+            self.failed(&failure, name, r#type, pause);
         } else {
             tracing::info!(%name, r#type = %r#type, "made");
             self.shop.pauses.made(name);
@@ -70,9 +74,13 @@ impl Construction {
         }
     }
 
-    fn failed(&self, failure: &Failure, name: &ResourceName, r#type: &ResourceType) {
+    /// Leaves it alone for a while, if it is to blame; for how long.
+    fn pause(&self, failure: &Failure, name: &ResourceName, r#type: &ResourceType) -> Duration {
+        if failure.is_its_own() { self.shop.pauses.failed(name, r#type) } else { Duration::ZERO }
+    }
+
+    fn failed(&self, failure: &Failure, name: &ResourceName, r#type: &ResourceType, pause: Duration) {
         self.shop.work.failed(r#type.as_str(), failure.reason());
-        let pause = if failure.is_its_own() { self.shop.pauses.failed(name, r#type) } else { Duration::ZERO };
         tracing::warn!(%name, r#type = %r#type, error = %failure, again_in_s = pause.as_secs_f64(), "not made");
     }
 
