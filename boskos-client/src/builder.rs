@@ -137,7 +137,8 @@ impl ClientBuilder {
             (None, Some((username, password))) => Some(Credentials::fixed(&username, &password)),
             (None, None) => None,
         };
-        let tls = match url.is_https() || self.proxies && is_proxy_with_tls() {
+        let has_roots = url.is_https() || self.proxies && is_proxy_with_tls();
+        let tls = match has_roots {
             true => tls::config(certificates(&self.roots)?),
             false => tls::nobody(),
         };
@@ -147,7 +148,7 @@ impl ClientBuilder {
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .tcp_nodelay(true)
-            .redirect(redirect::Policy::limited(REDIRECTS))
+            .redirect(redirects(has_roots))
             .user_agent(concat!("boskos-client/", env!("CARGO_PKG_VERSION")));
         if !self.proxies {
             http = http.no_proxy();
@@ -166,6 +167,21 @@ impl std::fmt::Debug for ClientBuilder {
             .field("times", &self.times)
             .finish_non_exhaustive()
     }
+}
+
+/// Follows a few redirects, but to TLS only where a server could prove who it is.
+fn redirects(has_roots: bool) -> redirect::Policy {
+    redirect::Policy::custom(move |attempt| {
+        if attempt.url().scheme() == "https" && !has_roots {
+            let host = attempt.url().host_str().unwrap_or_default();
+            let what = format!("it redirects to https://{host}: name an https URL instead");
+            return attempt.error(what);
+        }
+        match attempt.previous().len() > REDIRECTS {
+            true => attempt.error(format!("more than {REDIRECTS} redirects")),
+            false => attempt.follow(),
+        }
+    })
 }
 
 fn certificates(pems: &[Vec<u8>]) -> Result<Vec<CertificateDer<'static>>, BuildError> {

@@ -10,8 +10,13 @@ use std::sync::Arc;
 
 use boskos_core::{Owner, Resource};
 
-use crate::{ClientBuilder, Clock, held::Held, transport::Transport};
+use crate::{
+    ClientBuilder, Clock,
+    held::{Held, Loose},
+    transport::Transport,
+};
 
+pub(crate) use self::give_back::{Release, Since};
 pub use self::{api::HistoryRow, give_back::ReleaseAllError};
 
 /// Speaks to one server for one owner. Clones are the same client.
@@ -92,9 +97,17 @@ impl Client {
         self.shared.held.settled().await;
     }
 
-    /// No longer this process's.
-    pub(crate) fn forget(&self, name: &str) {
-        self.shared.held.remove(name);
+    /// No longer this process's, unless it was granted anew.
+    pub(crate) fn forget(&self, name: &str, since: Since) {
+        match since {
+            Since::Grant(granted) => self.shared.held.remove_granted(name, granted),
+            Since::Row(_) | Since::Unknown => self.shared.held.remove(name),
+        }
+    }
+
+    /// Counts a task that [`Client::settled`] waits for.
+    pub(crate) fn loose(&self) -> Loose {
+        self.shared.held.loose()
     }
 
     pub(crate) fn transport(&self) -> &Transport {

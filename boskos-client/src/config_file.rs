@@ -1,13 +1,12 @@
 //! Config files, read and checked away from a server.
 
 use std::{
-    fs::File,
-    io::{self, Read as _},
+    io,
     path::{Path, PathBuf},
 };
 
 use boskos_core::{Config, ConfigError, Warning};
-use boskos_runtime::text;
+use boskos_runtime::{follow, text};
 
 /// Why a config file is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -37,13 +36,8 @@ pub enum ConfigFileError {
 ///
 /// If it cannot be read.
 pub fn read(path: &Path) -> Result<Vec<u8>, ConfigFileError> {
-    let read = || {
-        let mut bytes = Vec::new();
-        let limit = u64::try_from(Config::MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
-        File::open(path)?.take(limit).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    read().map_err(|source| ConfigFileError::Unreadable { path: path.to_owned(), source })
+    let unreadable = |source| ConfigFileError::Unreadable { path: path.to_owned(), source };
+    follow::read(path, Config::MAX_BYTES).map_err(unreadable)
 }
 
 /// Reads a file's bytes as a config.

@@ -107,9 +107,12 @@ impl Frame {
         Loop::new(&self).run(pass, &mut pool).await;
         self.readiness.set_not_ready("stopping");
         let drained = signal::drain(POOL_WAIT, pool.idle()).await;
-        drop(pool);
-        // What was not finished was dropped now, and goes back as it is dropped.
-        let settled = signal::drain(SETTLE_WAIT, self.client.settled()).await;
+        // What is not finished is dropped now, and goes back as it is dropped.
+        let settled = signal::drain(SETTLE_WAIT, async {
+            pool.end().await;
+            self.client.settled().await;
+        });
+        let settled = settled.await;
         for resource in self.client.held() {
             tracing::error!(name = %resource.name, state = %resource.state, "could not be released: the reaper will");
         }

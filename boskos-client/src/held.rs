@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use boskos_core::{Resource, ResourceName, UserData, user_data::UserDataPatch};
+use boskos_core::{Resource, ResourceName, UserData, WallTime, user_data::UserDataPatch};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
@@ -31,6 +31,19 @@ impl Held {
 
     pub(crate) fn remove(&self, name: &str) {
         self.resources.lock().remove(name);
+    }
+
+    /// Forgets `name` unless it was granted anew since.
+    pub(crate) fn remove_granted(&self, name: &str, granted: WallTime) {
+        let mut resources = self.resources.lock();
+        if resources.get(name).is_some_and(|resource| resource.last_update == granted) {
+            resources.remove(name);
+        }
+    }
+
+    /// When `name` was granted, by the server's clock.
+    pub(crate) fn granted(&self, name: &str) -> Option<WallTime> {
+        self.resources.lock().get(name).map(|resource| resource.last_update)
     }
 
     pub(crate) fn all(&self) -> Vec<Resource> {

@@ -4,9 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use boskos_core::{MonoTime, Resource, ResourceName, State, WallTime, user_data::UserDataPatch};
 use parking_lot::Mutex;
-use tokio::{runtime::Handle, sync::watch, task::AbortHandle};
+use tokio::{
+    runtime::Handle,
+    sync::watch,
+    task::{AbortHandle, JoinHandle},
+};
 
-use crate::{Client, Error};
+use crate::{
+    Client, Error,
+    client::{Release, Since},
+    retry::Delays,
+};
 
 /// How a lease is kept alive, and what becomes of it.
 #[derive(Clone, Debug)]
@@ -45,7 +53,7 @@ pub enum Lost {
 /// A resource that this process was granted, with heartbeats of its own.
 ///
 /// Lost, it is somebody else's: the holder stops its work and [`Lease::release`] sends nothing. Dropped without a
-/// release, it goes back into [`LeaseOptions::dropped_into`].
+/// release, it goes back into [`LeaseOptions::dropped_into`], tried as a release is.
 ///
 /// ```no_run
 /// # use boskos_client::{Client, LeaseOptions};
@@ -183,23 +191,28 @@ impl Lease {
 
     /// Gives the resource back in state `dest`. A lost lease sends nothing.
     ///
+    /// While the server is away it is tried again, until the lease is lost ([`LeaseOptions::lost_after`] after the last
+    /// heartbeat). Cancelled, it goes on in a task that [`Client::settled`] waits for: who cannot wait for so long
+    /// bounds it with a timeout.
+    ///
     /// # Errors
     ///
-    /// [`Error::LeaseLost`] if it is lost, also by this very call. Otherwise what went wrong: the resource is still
-    /// this process's as far as it knows, and is not tried again by the drop.
+    /// [`Error::LeaseLost`] if it is lost, also by this very call. Otherwise what the server has against it.
     pub async fn release(mut self, dest: &str) -> Result<(), Error> {
-        self.shared.check().await?;
         self.beats.abort();
         self.ended = true;
-        let name = self.name();
-        let released = self.shared.client.release(name.as_str(), dest).await;
-        match released {
-            Err(error) if error.is_lost() => {
-                self.shared.lose(Lost::Refused(error));
-                Err(self.shared.lost_error())
-            }
-            released => released,
-        }
+        let released = self.give_back(dest.into());
+        released.await.unwrap_or(Err(Error::Ending))
+    }
+
+    /// Starts to give the resource back.
+    fn give_back(&self, dest: State) -> JoinHandle<Result<(), Error>> {
+        // Counted before the task first runs.
+        let (loose, shared) = (self.shared.client.loose(), Arc::clone(&self.shared));
+        self.runtime.spawn(async move {
+            let _loose = loose;
+            shared.give_back(dest).await
+        })
     }
 
     /// Ends the heartbeats and leaves the resource held, for another hand to release.
@@ -217,7 +230,7 @@ impl Drop for Lease {
             return;
         }
         if let Some(dest) = self.shared.options.dropped_into.clone() {
-            self.shared.client.give_back_later(&self.runtime, self.name(), dest);
+            drop(self.give_back(dest));
         }
     }
 }
@@ -270,11 +283,46 @@ impl Shared {
         Ok(())
     }
 
+    /// Gives the resource back, and goes on trying while the server is away and the lease is not lost.
+    async fn give_back(&self, dest: State) -> Result<(), Error> {
+        let name = self.resource.lock().name.clone();
+        let mut release = Release::new(name.clone(), dest, Since::Grant(self.granted));
+        let mut delays = Delays::of_process();
+        for attempt in 1.. {
+            match release.maybe_done {
+                // The release asks itself what became of the resource.
+                true => self.look(),
+                false => self.check().await?,
+            }
+            if self.lost.borrow().is_some() {
+                return Err(self.lost_error());
+            }
+            match release.attempt(&self.client).await {
+                Ok(()) => return Ok(()),
+                Err(error) if error.is_lost() => {
+                    self.lose(Lost::Refused(error));
+                    return Err(self.lost_error());
+                }
+                Err(error) if error.is_away() => {
+                    if attempt == 1 {
+                        tracing::warn!(%name, dest = %release.dest, %error, "not given back yet; trying again");
+                    }
+                }
+                Err(error) => {
+                    self.client.forget(name.as_str(), Since::Grant(self.granted));
+                    return Err(error);
+                }
+            }
+            self.client.clock().sleep(delays.next_delay()).await;
+        }
+        unreachable!("a lease that is never given back is lost");
+    }
+
     /// Whether the resource changed state or owner after the grant. False where that cannot be told.
     async fn was_overtaken(&self) -> bool {
         let name = self.resource.lock().name.clone();
         match self.client.history(name.as_str(), 1).await {
-            Ok(rows) => rows.first().is_some_and(|newest| newest.time > self.granted),
+            Ok(rows) => Since::Grant(self.granted).is_before(&rows, self.client.owner()),
             Err(error) => matches!(error, Error::NotFound { .. }),
         }
     }
@@ -321,7 +369,7 @@ impl Shared {
             is_first
         });
         if is_first {
-            self.client.forget(name.as_str());
+            self.client.forget(name.as_str(), Since::Grant(self.granted));
         }
     }
 

@@ -13,11 +13,14 @@
 //! # }
 //! ```
 //!
-//! Daemons find flags, types, the pass loop and their metrics in [`flags`], [`types`] and [`frame`].
+//! Daemons find flags, types, the pass loop and their metrics in [`flags`], [`types`] and [`frame`]; [`process`] runs
+//! commands that end as a whole.
 
 pub mod config_file;
 pub mod flags;
+pub mod followed_file;
 pub mod frame;
+pub mod process;
 pub mod retry;
 pub mod types;
 
@@ -47,4 +50,5 @@ pub use self::{
     error::Error,
     lease::{Lease, LeaseOptions, Lost},
     server_url::UrlError,
+    transport::Sequence,
 };

@@ -56,6 +56,10 @@ pub(crate) struct Call<'a> {
     pub(crate) again: Again,
 }
 
+/// Up to where a listing of a server goes; of use to that server alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sequence(pub(crate) String);
+
 /// Bytes that are not shown.
 #[derive(Clone)]
 pub(crate) struct Secret(pub(crate) Vec<u8>);
@@ -64,9 +68,9 @@ pub(crate) struct Secret(pub(crate) Vec<u8>);
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     is_json: bool,
+    /// Up to where a listing goes.
+    pub(crate) sequence: Option<Sequence>,
     body: Vec<u8>,
-    /// An earlier try may have been carried out.
-    pub(crate) after_loss: bool,
 }
 
 /// The HTTP client with what every call needs.
@@ -137,16 +141,11 @@ impl Transport {
     /// Sends a call, again where that is allowed, until there is an answer below 500.
     pub(crate) async fn send(&self, call: &Call<'_>) -> Result<Answer, Error> {
         let mut delays = Delays::of_call();
-        let mut after_loss = false;
         for attempt in 1.. {
             let (error, may_repeat) = match self.try_once(call).await {
-                Ok(mut answer) => {
-                    answer.after_loss = after_loss;
-                    return Ok(answer);
-                }
+                Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
-            after_loss |= error.is_unknown_outcome();
             if attempt == ATTEMPTS || !may_repeat {
                 return Err(error);
             }
@@ -191,6 +190,8 @@ impl Transport {
         let status = response.status();
         let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let is_json = content_type.is_some_and(|value| value.starts_with("application/json"));
+        let sequence = response.headers().get("boskos-sequence").and_then(|value| value.to_str().ok());
+        let sequence = sequence.map(|text| Sequence(text.to_owned()));
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.failure(error))? {
             if body.len() + chunk.len() > MAX_ANSWER {
@@ -199,11 +200,12 @@ impl Transport {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Answer { status, is_json, body, after_loss: false })
+        Ok(Answer { status, is_json, sequence, body })
     }
 
     fn failure(&self, error: reqwest::Error) -> Failure {
         let sent = !(error.is_connect() || error.is_builder());
+        let is_astray = error.is_redirect();
         let error = error.without_url();
         let mut cause = String::new();
         let mut next: Option<&dyn std::error::Error> = Some(&error);
@@ -216,7 +218,11 @@ impl Transport {
             }
             next = error.source();
         }
-        Failure { error: Error::Unreachable { url: self.url(), cause: fit(&cause) }, sent }
+        let (url, cause) = (self.url(), fit(&cause));
+        match is_astray {
+            true => Failure { error: Error::NotBoskos { url, what: cause }, sent },
+            false => Failure { error: Error::Unreachable { url, cause }, sent },
+        }
     }
 
     /// The error that an answer other than 200 stands for.
@@ -250,9 +256,14 @@ impl Transport {
 
     /// Sends a call of `/api/v1` and reads its answer; what is no JSON is an older server's.
     pub(crate) async fn ask<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<T, Error> {
+        Ok(self.ask_up_to(call).await?.0)
+    }
+
+    /// The same, with the answer's sequence.
+    pub(crate) async fn ask_up_to<T: DeserializeOwned>(&self, call: &Call<'_>) -> Result<(T, Option<Sequence>), Error> {
         let answer = self.send(call).await?;
         match answer.status {
-            StatusCode::OK if answer.is_json => self.value(call.path, &answer),
+            StatusCode::OK if answer.is_json => Ok((self.value(call.path, &answer)?, answer.sequence)),
             StatusCode::OK if answer.body.is_empty() => {
                 Err(Error::OlderServer { url: self.url(), path: call.path.to_owned() })
             }

@@ -3,26 +3,17 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use boskos_core::{MonoTime, Owner, ResourceType, State, ranch::command::Filter};
-use boskos_runtime::{follow::Watch, text};
+use boskos_core::{Owner, ResourceType, State, ranch::command::Filter};
+use boskos_runtime::text;
 use clap::Args;
 
 use crate::{
     Client, Clock, Error,
     config_file::{self, ConfigFileError},
+    followed_file::FollowedFile,
 };
-
-/// A change of the file counts when two reads this far apart agree: half a YAML list is valid YAML.
-const SETTLE: Duration = Duration::from_millis(500);
-
-/// How often the file is read even if nothing is heard of a change.
-const READ_EVERY: Duration = Duration::from_secs(600);
-
-/// Reads of a file that goes on changing before what is there last is taken up later.
-const SETTLE_READS: u32 = 20;
 
 /// The flags that say so.
 #[derive(Args, Clone, Debug, Default)]
@@ -52,11 +43,7 @@ pub struct TypeSelection {
 
 #[derive(Debug)]
 struct Followed {
-    path: PathBuf,
-    watch: Watch,
-    /// A change was heard of and not looked at yet.
-    changed: bool,
-    read_at: MonoTime,
+    file: FollowedFile,
     /// Of the last good file.
     types: BTreeSet<ResourceType>,
     /// Left the file, but the server may still have something of them.
@@ -72,7 +59,9 @@ impl TypeFlags {
         self.resource_type.is_some() || self.file().is_some()
     }
 
-    fn file(&self) -> Option<&PathBuf> {
+    /// The file, if one is named.
+    #[must_use]
+    pub fn file(&self) -> Option<&PathBuf> {
         self.resource_type_from_config.as_ref().filter(|path| !path.as_os_str().is_empty())
     }
 
@@ -126,7 +115,7 @@ impl TypeSelection {
         }
         let mut types = self.listed.clone();
         if let Some(file) = &mut self.file {
-            file.read_if_changed(client.clock()).await;
+            file.read_if_changed().await;
             if !file.leaving.is_empty() {
                 match server_types(client).await {
                     Ok(there) => file.leaving.retain(|r#type| there.contains(r#type)),
@@ -143,10 +132,7 @@ impl TypeSelection {
     /// Waits until the file may have changed, for ever if there is none. Safe to cancel.
     pub async fn changed(&mut self) {
         match &mut self.file {
-            Some(file) => {
-                file.watch.changed().await;
-                file.changed = true;
-            }
+            Some(followed) => followed.file.changed().await,
             None => std::future::pending().await,
         }
     }
@@ -174,32 +160,15 @@ async fn server_types(client: &Client) -> Result<BTreeSet<ResourceType>, Error> 
 
 impl Followed {
     fn begin(path: &Path, clock: &Clock) -> Result<Self, TypesError> {
-        // Before the first read, or a change just after it would go unnoticed.
-        let watch = Watch::begin(path.to_owned());
-        let types = parse(path, &config_file::read(path)?)?;
-        Ok(Self {
-            path: path.to_owned(),
-            watch,
-            changed: false,
-            read_at: clock.mono(),
-            types,
-            leaving: BTreeSet::new(),
-        })
+        let (file, bytes) = FollowedFile::begin(path, clock)?;
+        Ok(Self { file, types: parse(path, &bytes)?, leaving: BTreeSet::new() })
     }
 
-    async fn read_if_changed(&mut self, clock: &Clock) {
-        let is_due = clock.mono().saturating_since(self.read_at) >= READ_EVERY;
-        self.changed |= self.watch.take_changed();
-        if !self.changed && !is_due {
-            return;
-        }
-        self.watch.follow_link();
-        self.changed = false;
-        self.read_at = clock.mono();
-        match self.read_settled().await {
-            Ok(types) if types.is_empty() => {
-                tracing::warn!(path = %self.path.display(), "no types: the last list stays")
-            }
+    async fn read_if_changed(&mut self) {
+        let Some(news) = self.file.news().await else { return };
+        let path = self.file.path();
+        match news.map_err(TypesError::from).and_then(|bytes| parse(path, &bytes)) {
+            Ok(types) if types.is_empty() => tracing::warn!(path = %path.display(), "no types: the last list stays"),
             Ok(types) => self.adopt(types),
             Err(error) => tracing::error!(error = text::chain(&error), "the last list of types stays"),
         }
@@ -210,25 +179,10 @@ impl Followed {
             return;
         }
         let gone: Vec<_> = self.types.difference(&types).cloned().collect();
-        tracing::info!(path = %self.path.display(), types = types.len(), left = gone.len(), "the types have changed");
+        tracing::info!(path = %self.file.path().display(), types = types.len(), left = gone.len(), "the types have changed");
         self.leaving.extend(gone);
         self.leaving.retain(|r#type| !types.contains(r#type));
         self.types = types;
-    }
-
-    /// Reads until two reads agree. A types file is small: it is read where it stands.
-    async fn read_settled(&self) -> Result<BTreeSet<ResourceType>, TypesError> {
-        let mut before = config_file::read(&self.path);
-        for _ in 0..SETTLE_READS {
-            tokio::time::sleep(SETTLE).await;
-            let now = config_file::read(&self.path);
-            match (&before, &now) {
-                (Ok(one), Ok(two)) if one == two => break,
-                (Err(_), Err(_)) => break,
-                _ => before = now,
-            }
-        }
-        parse(&self.path, &before?)
     }
 }
 

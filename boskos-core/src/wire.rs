@@ -29,6 +29,13 @@ pub fn metric(metric: &Metric) -> String {
     out
 }
 
+/// The same as a server told it: an older one tells no totals.
+#[must_use]
+pub fn metric_as_told(told: &Metric) -> String {
+    let json = metric(told);
+    if told.total.is_empty() { json.replace(",\"total\":{}", "") } else { json }
+}
+
 fn object<'a, V: 'a>(entries: impl Iterator<Item = (&'a str, &'a V)>, push_value: impl Fn(&mut String, &V)) -> String {
     let mut out = String::from("{");
     for (key, value) in entries {
@@ -45,7 +52,7 @@ fn object<'a, V: 'a>(entries: impl Iterator<Item = (&'a str, &'a V)>, push_value
 
 #[cfg(test)]
 mod tests {
-    use super::{metric, names_to_owners};
+    use super::{metric, metric_as_told, names_to_owners};
     use crate::ranch::Metric;
 
     #[test]
@@ -61,6 +68,8 @@ mod tests {
             metric(&counted),
             r#"{"type":"t","current":{"busy":1,"free":2},"owner":{"":2,"alice":1},"total":{"free":3}}"#
         );
+        let older = Metric { total: counts(&[]), ..counted };
+        assert_eq!(metric_as_told(&older), r#"{"type":"t","current":{"busy":1,"free":2},"owner":{"":2,"alice":1}}"#);
     }
 
     #[test]

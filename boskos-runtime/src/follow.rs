@@ -1,12 +1,33 @@
 //! Hearing of changes of a file, as ConfigMaps change: by a swap of symlinks.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use notify::{
     EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
     event::{AccessKind, AccessMode},
 };
 use tokio::sync::mpsc;
+
+/// A change of a file counts when two reads this far apart agree: half a YAML list is valid YAML, and everything after
+/// the cut would be taken for deleted.
+pub const SETTLE: Duration = Duration::from_millis(500);
+
+/// The bytes of a file, at most one more than `max`: enough to tell that it is too long.
+///
+/// # Errors
+///
+/// If it cannot be read.
+pub fn read(path: &Path, max: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
+    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
 
 /// Hears of changes in the folders that a file is in: its own, and the one that it links to.
 #[derive(Debug)]

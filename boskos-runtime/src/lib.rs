@@ -18,5 +18,6 @@ pub mod version;
 
 mod go_args;
 mod log_line;
+mod log_plain;
 mod log_queue;
 mod process;

@@ -16,6 +16,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
+pub use crate::log_plain::init_plain;
 use crate::{
     log_line::{Fields, Line, Rank},
     log_queue::{LogQueue, QUEUE_BYTES},

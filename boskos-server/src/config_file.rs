@@ -1,17 +1,12 @@
 //! The config as a file.
 
 use std::{
-    fs::File,
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use boskos_core::config::{Config, ConfigError};
-
-/// A change counts when two reads this far apart agree: half a YAML list is valid YAML, and
-/// everything after the cut would be deleted.
-pub const SETTLE: Duration = Duration::from_millis(500);
+use boskos_runtime::follow;
 
 /// Why a config file is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -41,13 +36,8 @@ pub enum ConfigFileError {
 ///
 /// If the file cannot be read.
 pub fn read(path: &Path) -> Result<Vec<u8>, ConfigFileError> {
-    let read = || {
-        let mut bytes = Vec::new();
-        let limit = u64::try_from(Config::MAX_BYTES).unwrap_or(u64::MAX).saturating_add(1);
-        File::open(path)?.take(limit).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    };
-    read().map_err(|source| ConfigFileError::Unreadable { path: path.to_owned(), source })
+    let unreadable = |source| ConfigFileError::Unreadable { path: path.to_owned(), source };
+    follow::read(path, Config::MAX_BYTES).map_err(unreadable)
 }
 
 /// Reads the bytes as a config, and logs what is accepted but may not be meant.

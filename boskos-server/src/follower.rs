@@ -7,11 +7,14 @@ use std::{
 };
 
 use boskos_core::shown::Difference;
-use boskos_runtime::{follow::Watch, text};
+use boskos_runtime::{
+    follow::{SETTLE, Watch},
+    text,
+};
 use tokio::{sync::mpsc, time::sleep};
 
 use crate::{
-    config_file::{self, ConfigFileError, SETTLE},
+    config_file::{self, ConfigFileError},
     steward::Steward,
     sync,
 };

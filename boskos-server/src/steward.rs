@@ -16,7 +16,7 @@ use boskos_core::{
     ranch::{
         Ranch, Wake,
         command::{CallId, Command, Effects, Receipt, Refusal, Reply},
-        plan::{Outcome, PlanId},
+        plan::{Outcome, PlanId, Sequence},
     },
 };
 use hashbrown::{HashMap, HashSet};
@@ -26,6 +26,7 @@ use tokio::{
     time::sleep,
 };
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 pub use self::grant::{Answer, Undo};
 use self::outbox::Outbox;
@@ -44,6 +45,8 @@ pub struct Steward {
     outbox: Outbox,
     /// Configs that are being applied.
     syncs: TaskTracker,
+    /// Tells this ranch's sequences from those of another, which may begin anew.
+    ranch_id: Uuid,
 }
 
 /// The ranch and what goes with it, locked. A panic here would leave it half changed and the lock free for the next.
@@ -83,7 +86,7 @@ impl Steward {
             told_of_outage: false,
         };
         let (inner, rouse, outbox) = (Mutex::new(inner), Notify::new(), Outbox::default());
-        Arc::new(Self { inner, store, clock, rouse, outbox, syncs: TaskTracker::new() })
+        Arc::new(Self { inner, store, clock, rouse, outbox, syncs: TaskTracker::new(), ranch_id: Uuid::new_v4() })
     }
 
     /// The store.
@@ -125,6 +128,17 @@ impl Steward {
             Ok(waiter) => waiter.wait().await,
             Err(answer) => answer,
         }
+    }
+
+    /// Up to where the ranch has settled, as a text that is of use to nobody but [`Self::sequence_of`].
+    pub fn sequence_text(&self) -> String {
+        format!("{}.{}", self.ranch_id.simple(), self.read(|ranch, _| ranch.settled_up_to()))
+    }
+
+    /// The sequence in such a text; `None` if it is not of this ranch.
+    pub fn sequence_of(&self, text: &str) -> Option<Sequence> {
+        let (ranch_id, sequence) = text.split_once('.')?;
+        (ranch_id == self.ranch_id.simple().to_string()).then(|| sequence.parse().ok()).flatten()
     }
 
     /// Reads the ranch as it is now: committed forms only.

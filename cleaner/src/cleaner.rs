@@ -25,6 +25,9 @@ use crate::{
 /// The longest time between two passes, and the time between two looks for orphans.
 const INTERVAL: Duration = Duration::from_secs(60);
 
+/// The shortest, where something that failed is due.
+const LEAST_INTERVAL: Duration = Duration::from_millis(100);
+
 /// Finds what is to be deleted and has workers take it apart.
 #[derive(Debug)]
 pub struct Cleaner {
@@ -112,15 +115,22 @@ impl Cleaner {
     /// An older server cannot tell what there is: it is asked for one after the other.
     async fn look_older(&mut self, pool: &mut Pool) -> Result<Progress, Error> {
         self.serving = self.types.current(&self.tools.client).await?;
+        let now = self.tools.client.clock().mono();
+        self.tools.queue.forget_before(now);
         let mut progress = Progress::Idle;
         for r#type in &self.serving {
-            while pool.room() > 0 && !self.tools.queue.is_resting(r#type, self.tools.client.clock().mono()) {
+            while pool.room() > 0 && !self.tools.queue.is_resting(r#type, now) {
                 let acquired = self.tools.client.acquire(r#type.as_str(), state::TO_BE_DELETED, state::CLEANING).await;
                 let resource = match acquired {
                     Ok(resource) => resource,
                     Err(error) if error.is_none_now() => break,
                     Err(error) => return Err(error),
                 };
+                if self.tools.queue.is_paused(&resource.name, now) {
+                    // It failed a moment ago. Those behind it wait for a later pass: it goes back behind them.
+                    self.tools.hold(resource).release(state::TO_BE_DELETED).await?;
+                    break;
+                }
                 progress = Progress::Did;
                 let ticket = self.tools.queue.taken(&resource);
                 let tools = self.tools.clone();
@@ -133,12 +143,7 @@ impl Cleaner {
 
 impl Pass for Cleaner {
     async fn pass(&mut self, pool: &mut Pool) -> Result<Progress, Error> {
-        let stop = pool.stop();
-        tokio::select! {
-            biased;
-            _ = stop.triggered() => Ok(Progress::Idle),
-            looked = self.look(pool) => looked,
-        }
+        self.look(pool).await
     }
 
     fn wakes_on(&self) -> Option<Filter> {
@@ -146,7 +151,9 @@ impl Pass for Cleaner {
     }
 
     fn interval(&self) -> Duration {
-        INTERVAL
+        let now = self.tools.client.clock().mono();
+        let until = self.tools.queue.first_due(now).map_or(INTERVAL, |due| due.saturating_since(now));
+        until.clamp(LEAST_INTERVAL, INTERVAL)
     }
 
     async fn called(&mut self) {
@@ -166,6 +173,11 @@ impl Drop for Looking {
 // === impl Tools ===
 
 impl Tools {
+    /// Keeps what was just granted alive; dropped, it goes back as it was.
+    fn hold(&self, resource: Resource) -> Lease {
+        self.client.lease(resource, LeaseOptions::dropped_into(state::TO_BE_DELETED))
+    }
+
     /// Takes apart what waits, one after the other, until nothing does or the process is to stop.
     async fn serve(self, stop: Shutdown) {
         while !stop.is_triggered() {
@@ -193,7 +205,7 @@ impl Tools {
 
     /// Takes one apart that this process was granted.
     async fn take_apart(&self, ticket: Ticket, resource: Resource) {
-        let lease = self.client.lease(resource, LeaseOptions::dropped_into(state::TO_BE_DELETED));
+        let lease = self.hold(resource);
         let Ok(names) = parts::named(&lease.resource()) else {
             self.is_readable(&lease.resource());
             // Dropped, the lease goes back as it was.

@@ -17,7 +17,7 @@ const AT_ONCE: usize = 50;
 pub(crate) fn named(composite: &Resource) -> Result<Vec<ResourceName>, &'static str> {
     let text = composite.user_data.get(LEASED_RESOURCES);
     let names = leased_resources(text.as_deref()).map_err(|error| match error {
-        LeasedError::Yaml(_) => "not YAML",
+        LeasedError::Yaml => "not YAML",
         LeasedError::NotAList => "not a list",
         LeasedError::NotAName { .. } => "a list with something in it that is no name",
     })?;

@@ -23,7 +23,7 @@ const TYPE_PAUSE: Duration = Duration::from_secs(600);
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Queue(Arc<Mutex<Inner>>);
 
-/// All maps are bounded by the resources that were listed last.
+/// All maps are bounded by the resources that were listed last; at an older server by those that failed lately.
 #[derive(Debug, Default)]
 struct Inner {
     waiting: VecDeque<(ResourceName, ResourceType)>,
@@ -92,6 +92,21 @@ impl Queue {
         known != Some(resource.last_update)
     }
 
+    /// Whether `name` failed a while ago and is left alone.
+    pub(crate) fn is_paused(&self, name: &ResourceName, now: MonoTime) -> bool {
+        self.0.lock().paused.get(name).is_some_and(|pause| pause.until > now)
+    }
+
+    /// When the first of those that failed is to be tried again.
+    pub(crate) fn first_due(&self, now: MonoTime) -> Option<MonoTime> {
+        self.0.lock().paused.values().map(|pause| pause.until).filter(|until| *until > now).min()
+    }
+
+    /// Forgets what failed long ago: at an older server nothing tells whether it is there still.
+    pub(crate) fn forget_before(&self, now: MonoTime) {
+        self.0.lock().paused.retain(|_, pause| pause.until.saturating_add(LONGEST_PAUSE) > now);
+    }
+
     /// Whether nothing of `type` is to be acquired for now.
     pub(crate) fn is_resting(&self, r#type: &ResourceType, now: MonoTime) -> bool {
         self.0.lock().resting.get(r#type).is_some_and(|until| *until > now)
@@ -158,8 +173,9 @@ mod tests {
         assert_eq!((ticket.name.as_str(), offer()), ("a", 1));
         ticket.failed(&client);
         assert_eq!(offer(), 1);
+        assert_eq!(queue.first_due(clock.mono()), Some(clock.mono().saturating_add(FIRST_PAUSE)));
         hand.advance(FIRST_PAUSE);
-        assert_eq!(offer(), 2);
+        assert_eq!((offer(), queue.first_due(clock.mono())), (2, None));
         queue.next().unwrap().failed(&client);
         hand.advance(FIRST_PAUSE);
         assert_eq!(offer(), 1);

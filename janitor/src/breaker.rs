@@ -16,6 +16,8 @@ pub(crate) struct Breaker {
     /// Resources that failed since the last success, and how often each had before.
     streak: BTreeMap<ResourceName, u32>,
     pause: Option<Pause>,
+    /// Rows that ended in a pause.
+    trips: u64,
 }
 
 #[derive(Debug)]
@@ -43,8 +45,11 @@ pub(crate) enum Allowed {
 /// What a failure means.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Blame {
-    /// It counts against the resource.
-    Resource,
+    /// It counts against the resource, unless its row ends in a pause.
+    Resource {
+        /// How many rows had so far.
+        trips: u64,
+    },
     /// The type pauses. Nothing counts: what counted in this row is set back to these numbers.
     Type {
         /// How long.
@@ -58,7 +63,7 @@ pub(crate) enum Blame {
 
 impl Breaker {
     pub(crate) fn new(limit: NonZeroU32, first_pause: Duration) -> Self {
-        Self { limit, first_pause, streak: BTreeMap::new(), pause: None }
+        Self { limit, first_pause, streak: BTreeMap::new(), pause: None, trips: 0 }
     }
 
     pub(crate) fn allowed(&self, now: MonoTime) -> Allowed {
@@ -98,14 +103,20 @@ impl Breaker {
         if self.pause.is_none() {
             self.streak.entry(name.clone()).or_insert(before);
             if u32::try_from(self.streak.len()).is_ok_and(|length| length < self.limit.get()) {
-                return Blame::Resource;
+                return Blame::Resource { trips: self.trips };
             }
         }
         self.trip(now)
     }
 
+    /// Rows that ended in a pause so far.
+    pub(crate) fn trips(&self) -> u64 {
+        self.trips
+    }
+
     /// Nothing can be cleaned at all.
     pub(crate) fn trip(&mut self, now: MonoTime) -> Blame {
+        self.trips += 1;
         let forgiven = std::mem::take(&mut self.streak).into_iter().collect();
         let pause = self.pause.get_or_insert(Pause { until: now, count: 0, probing: false });
         if pause.until <= now {
@@ -136,9 +147,9 @@ mod tests {
     #[test]
     fn different_resources_in_a_row_pause_the_type_and_are_forgiven() {
         let mut breaker = breaker(3);
-        assert_eq!(breaker.failed(&"a".into(), 0, at(0)), Blame::Resource);
-        assert_eq!(breaker.failed(&"a".into(), 1, at(0)), Blame::Resource);
-        assert_eq!(breaker.failed(&"b".into(), 2, at(0)), Blame::Resource);
+        assert_eq!(breaker.failed(&"a".into(), 0, at(0)), Blame::Resource { trips: 0 });
+        assert_eq!(breaker.failed(&"a".into(), 1, at(0)), Blame::Resource { trips: 0 });
+        assert_eq!(breaker.failed(&"b".into(), 2, at(0)), Blame::Resource { trips: 0 });
         let forgiven = vec![("a".into(), 0), ("b".into(), 2), ("c".into(), 0)];
         assert_eq!(breaker.failed(&"c".into(), 0, at(0)), Blame::Type { pause: FIRST, forgiven });
         assert_eq!(breaker.allowed(at(29)), Allowed::After(at(30)));
@@ -154,10 +165,10 @@ mod tests {
     fn success_between_begins_a_new_row() {
         let mut breaker = breaker(2);
         for _ in 0..10 {
-            assert_eq!(breaker.failed(&"bad".into(), 0, at(0)), Blame::Resource);
+            assert_eq!(breaker.failed(&"bad".into(), 0, at(0)), Blame::Resource { trips: 0 });
             breaker.succeeded();
         }
-        assert_eq!(breaker.failed(&"a".into(), 0, at(0)), Blame::Resource);
+        assert_eq!(breaker.failed(&"a".into(), 0, at(0)), Blame::Resource { trips: 0 });
         assert_eq!(breaker.allowed(at(0)), Allowed::All);
     }
 

@@ -1,8 +1,8 @@
 //! Cleaning one resource.
 
-use std::{io, process::ExitStatus, sync::Arc};
+use std::{io, process::ExitStatus, sync::Arc, time::Duration};
 
-use boskos_client::{Client, Error, Lease, LeaseOptions, ResourceName, UserDataPatch, frame::Work};
+use boskos_client::{Client, Error, Lease, LeaseOptions, Resource, ResourceName, UserDataPatch, frame::Work};
 use boskos_core::state;
 use boskos_runtime::signal::Shutdown;
 
@@ -10,9 +10,15 @@ use crate::{
     FAILURES, NOTES, Options, QUARANTINED, REASON,
     breaker::Blame,
     candidates,
-    group::Group,
+    run::Run,
     standing::{Probe, Standing},
 };
+
+/// A heartbeat is due at least this often: a lease is lost after 20 min without one, a reaper comes after 30.
+const LONGEST_PERIOD: Duration = Duration::from_secs(6 * 60);
+
+/// The shortest time between heartbeats, whatever the flag says.
+const SHORTEST_PERIOD: Duration = Duration::from_millis(100);
 
 /// What jobs need. Clones share all of it.
 #[derive(Clone, Debug)]
@@ -35,18 +41,23 @@ enum End {
 }
 
 impl Tools {
+    /// Keeps what was just granted alive; dropped, it goes back dirty.
+    pub(crate) fn hold(&self, resource: Resource) -> Lease {
+        let period = self.options.update_frequency.clamp(SHORTEST_PERIOD, LONGEST_PERIOD);
+        self.client.lease(resource, LeaseOptions { period, ..LeaseOptions::dropped_into(state::DIRTY) })
+    }
+
     /// Has the command clean what `lease` holds, and gives it back as it deserves.
     pub(crate) async fn clean(self, lease: Lease, stop: Shutdown, probe: Option<Probe>) {
         let resource = lease.resource();
         let (r#type, name) = (resource.r#type, resource.name);
         let arguments = self.options.commands.arguments(&r#type, &name);
-        let started = self
-            .options
-            .commands
-            .program(&r#type)
-            .and_then(|program| Group::start(&program, &arguments, &r#type, &name, self.client.clock()));
-        let mut group = match started {
-            Ok(group) => group,
+        let started = match self.options.commands.program(&r#type) {
+            Ok(program) => Run::start(&program, &arguments, &r#type, &name, self.client.clock()).await,
+            Err(error) => Err(error),
+        };
+        let mut command = match started {
+            Ok(command) => command,
             Err(error) => {
                 tracing::error!(%r#type, %name, %error, "the command cannot be run");
                 self.work.failed(r#type.as_str(), "not_runnable");
@@ -55,9 +66,9 @@ impl Tools {
             }
         };
         tracing::info!(%r#type, %name, "cleaning");
-        let end = self.run(&mut group, &lease, &stop).await;
+        let end = self.run(&mut command, &lease, &stop).await;
         // Nobody of it may touch the resource once it is somebody else's, whatever the outcome.
-        group.end().await;
+        command.end().await;
         match end {
             End::Exited(Ok(status)) if status.success() => self.free(lease).await,
             End::Exited(Ok(status)) => self.failed(lease, "command", &format!("the command ended with {status}")).await,
@@ -75,7 +86,7 @@ impl Tools {
         drop(probe);
     }
 
-    async fn run(&self, group: &mut Group, lease: &Lease, stop: &Shutdown) -> End {
+    async fn run(&self, command: &mut Run, lease: &Lease, stop: &Shutdown) -> End {
         let clock = self.client.clock();
         let overdue = async {
             match self.options.timeout {
@@ -89,7 +100,7 @@ impl Tools {
                 tracing::warn!(name = %lease.name(), %lost, "no longer ours: the command is ended, nothing is freed");
                 End::Lost
             }
-            ended = group.wait() => End::Exited(ended),
+            ended = command.wait() => End::Exited(ended),
             _ = stop.triggered() => End::Stopping,
             () = overdue => End::TimedOut,
         }
@@ -133,11 +144,13 @@ impl Tools {
     async fn give_back(&self, lease: Lease, blame: Blame, reason: &str) {
         let resource = lease.resource();
         let (r#type, name) = (resource.r#type.clone(), resource.name.clone());
+        let before = candidates::failures(&resource);
         let mut dest = state::DIRTY;
-        let mut forgiven = Vec::new();
+        let (mut forgiven, mut row) = (Vec::new(), None);
         let noted = match blame {
-            Blame::Resource => {
-                let failures = candidates::failures(&resource).saturating_add(1);
+            Blame::Resource { trips } => {
+                row = Some(trips);
+                let failures = before.saturating_add(1);
                 let mut note: UserDataPatch = [(FAILURES.to_owned(), Some(failures.to_string()))].into();
                 if failures >= self.options.quarantine_after.get() {
                     dest = QUARANTINED;
@@ -162,14 +175,23 @@ impl Tools {
         if let Err(error) = lease.release(dest).await {
             self.not_released(r#type.as_str(), &name, &error);
         }
+        if row.is_some_and(|trips| trips != self.standing.trips(&r#type)) {
+            // Its row ended in a pause while it was on its way back, where nobody could forgive it.
+            forgiven.push((name, before));
+        }
         for (name, failures) in forgiven {
             self.forgive(&name, failures).await;
         }
     }
 
-    /// Sets the failures of a resource that is dirty back to what they were.
+    /// Sets the failures of a resource that is dirty back to what they were. One that was quarantined for the last of
+    /// them comes out again.
     async fn forgive(&self, name: &ResourceName, failures: u32) {
-        let taken = self.client.acquire_by_state(state::DIRTY, state::CLEANING, std::slice::from_ref(name)).await;
+        let names = std::slice::from_ref(name);
+        let mut taken = self.client.acquire_by_state(state::DIRTY, state::CLEANING, names).await;
+        if failures < self.options.quarantine_after.get() && taken.as_ref().is_err_and(Error::is_none_now) {
+            taken = self.client.acquire_by_state(QUARANTINED, state::CLEANING, names).await;
+        }
         let resource = match taken.map(|all| all.into_iter().next()) {
             Ok(Some(resource)) => resource,
             Ok(None) => return,
@@ -178,8 +200,9 @@ impl Tools {
                 return;
             }
         };
-        let lease = self.client.lease(resource, LeaseOptions::dropped_into(state::DIRTY));
-        let note = [(FAILURES.to_owned(), Some(failures.to_string()).filter(|_| failures > 0))].into();
+        let lease = self.hold(resource);
+        let failures = Some(failures.to_string()).filter(|_| failures > 0);
+        let note = [(FAILURES.to_owned(), failures), (REASON.to_owned(), None)].into();
         if let Err(error) = lease.update(&note).await {
             tracing::warn!(%name, %error, "its failures could not be set back");
         }

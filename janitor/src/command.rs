@@ -1,17 +1,8 @@
 //! Which command cleans which type.
 
-use std::{
-    collections::BTreeMap,
-    convert::Infallible,
-    env,
-    ffi::{OsStr, OsString},
-    fs, io,
-    os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _},
-    path::{Path, PathBuf},
-    str::FromStr,
-};
+use std::{collections::BTreeMap, convert::Infallible, ffi::OsString, io, path::PathBuf, str::FromStr};
 
-use boskos_client::{ResourceName, ResourceType, types::TypeFlags};
+use boskos_client::{ResourceName, ResourceType, process, types::TypeFlags};
 
 /// The command of types that have none of their own, as images in the field carry it.
 const DEFAULT: &str = "/bin/gcp_janitor.py";
@@ -75,9 +66,9 @@ impl Commands {
         let listed = types.resource_type.as_deref().unwrap_or_default().split(',').map(str::trim);
         let mut others = listed.filter(|r#type| !r#type.is_empty() && !commands.by_type.contains_key(*r#type));
         // Types of a file come and go: any may turn up.
-        let needs_others = types.resource_type_from_config.is_some() || others.next().is_some();
+        let needs_others = types.file().is_some() || others.next().is_some();
         for path in commands.by_type.values().chain(needs_others.then_some(&commands.others)) {
-            find(path).map_err(|source| CommandError { path: path.clone(), source })?;
+            process::find_on_path(path.as_os_str()).map_err(|source| CommandError { path: path.clone(), source })?;
         }
         Ok(commands)
     }
@@ -88,7 +79,7 @@ impl Commands {
     ///
     /// If it is missing or cannot be run.
     pub(crate) fn program(&self, r#type: &ResourceType) -> io::Result<PathBuf> {
-        find(self.by_type.get(r#type).unwrap_or(&self.others))
+        process::find_on_path(self.by_type.get(r#type).unwrap_or(&self.others).as_os_str())
     }
 
     /// What it is called with for one resource.
@@ -99,32 +90,10 @@ impl Commands {
     }
 }
 
-/// The file that a shell would run.
-fn find(command: &Path) -> io::Result<PathBuf> {
-    if command.as_os_str().as_bytes().contains(&b'/') {
-        return runnable(command).map(|()| command.to_owned());
-    }
-    let path = env::var_os("PATH").unwrap_or_default();
-    let mut why = io::Error::new(io::ErrorKind::NotFound, "not found in PATH");
-    for dir in env::split_paths(&path).filter(|_| command.as_os_str() != OsStr::new("")) {
-        let file = dir.join(command);
-        match runnable(&file) {
-            Ok(()) => return Ok(file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => why = error,
-        }
-    }
-    Err(why)
-}
-
-fn runnable(file: &Path) -> io::Result<()> {
-    let metadata = fs::metadata(file)?;
-    let is_runnable = metadata.is_file() && metadata.permissions().mode() & 0o111 != 0;
-    if is_runnable { Ok(()) } else { Err(io::Error::new(io::ErrorKind::PermissionDenied, "not an executable file")) }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn types(listed: &str) -> TypeFlags {
@@ -154,6 +123,11 @@ mod tests {
         assert_eq!(commands.program(&"b".into()).unwrap(), Path::new("/bin/sh"));
         // The default is not there, and nobody needs it.
         Commands::new(&paths(&["a=/bin/sh"]), Vec::new(), &types("a")).unwrap();
+        // An unset variable in a manifest is no file.
+        let unset = TypeFlags { resource_type_from_config: Some(PathBuf::new()), ..types("a") };
+        Commands::new(&paths(&["a=/bin/sh"]), Vec::new(), &unset).unwrap();
+        let set = TypeFlags { resource_type_from_config: Some("types.yaml".into()), ..types("a") };
+        assert!(Commands::new(&paths(&["a=/bin/sh"]), Vec::new(), &set).is_err());
         let refused = |texts: &[&str], listed: &str| {
             Commands::new(&paths(texts), Vec::new(), &types(listed)).unwrap_err().path.display().to_string()
         };

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc, time::Duration};
 
 use boskos_client::{
-    Client, Error, Filter, LeaseOptions, Resource, ResourceName, ResourceType,
+    Client, Error, Filter, Resource, ResourceName, ResourceType,
     frame::{Pass, Pool, Progress, Work},
     types::{self, TypeSelection},
 };
@@ -17,12 +17,6 @@ const INTERVAL: Duration = Duration::from_secs(60);
 
 /// The shortest, where something is due: an older server is to be left in peace.
 const LEAST_INTERVAL: Duration = Duration::from_millis(100);
-
-/// A heartbeat is due at least this often: a lease is lost after 20 min without one, a reaper comes after 30.
-const LONGEST_PERIOD: Duration = Duration::from_secs(6 * 60);
-
-/// The shortest time between heartbeats, whatever the flag says.
-const SHORTEST_PERIOD: Duration = Duration::from_millis(100);
 
 /// How to clean.
 #[derive(Clone, Debug)]
@@ -121,9 +115,7 @@ impl Janitor {
 
     fn start(&mut self, resource: Resource, pool: &mut Pool) {
         let probe = self.tools.standing.probe(&resource.r#type);
-        let period = self.tools.options.update_frequency.clamp(SHORTEST_PERIOD, LONGEST_PERIOD);
-        let options = LeaseOptions { period, ..LeaseOptions::dropped_into(state::DIRTY) };
-        let lease = self.tools.client.lease(resource, options);
+        let lease = self.tools.hold(resource);
         pool.spawn(self.tools.clone().clean(lease, pool.stop(), probe));
     }
 
@@ -146,7 +138,7 @@ impl Janitor {
                             return Ok(Some(resource));
                         }
                         // It was made anew under another type.
-                        self.tools.client.release(resource.name.as_str(), state::DIRTY).await?;
+                        self.tools.hold(resource).release(state::DIRTY).await?;
                     }
                 }
                 Err(error) if error.is_none_now() => {}
@@ -176,7 +168,7 @@ impl Janitor {
         match self.tools.client.acquire(r#type.as_str(), state::DIRTY, state::CLEANING).await {
             Ok(resource) if self.candidates.is_resting(&resource, self.tools.client.clock().mono()) => {
                 // Those behind it were dirty for a shorter time: left for a later pass.
-                self.tools.client.release(resource.name.as_str(), state::DIRTY).await?;
+                self.tools.hold(resource).release(state::DIRTY).await?;
                 Ok(None)
             }
             Ok(resource) => Ok(Some(resource)),
@@ -207,13 +199,7 @@ impl Janitor {
 
 impl Pass for Janitor {
     async fn pass(&mut self, pool: &mut Pool) -> Result<Progress, Error> {
-        let stop = pool.stop();
-        tokio::select! {
-            biased;
-            // What was granted and not started goes back.
-            _ = stop.triggered() => Ok(Progress::Idle),
-            looked = self.look(pool) => looked,
-        }
+        self.look(pool).await
     }
 
     fn wakes_on(&self) -> Option<Filter> {

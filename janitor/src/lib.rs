@@ -5,9 +5,9 @@ mod candidates;
 mod clean;
 mod command;
 mod flags;
-mod group;
 mod janitor;
 mod output;
+mod run;
 mod standing;
 
 pub use self::{

@@ -74,6 +74,11 @@ impl Standing {
         blame
     }
 
+    /// Rows of failures of `type` that ended in a pause so far.
+    pub(crate) fn trips(&self, r#type: &ResourceType) -> u64 {
+        self.with(r#type, |breaker| breaker.trips())
+    }
+
     /// The command of `type` cannot be run.
     pub(crate) fn unrunnable(&self, r#type: &ResourceType) -> Blame {
         let now = self.clock.mono();

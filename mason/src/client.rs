@@ -1,6 +1,6 @@
 //! Leasing composite resources with all that they are made of.
 
-use boskos_client::{Client, Error, Resource, ResourceName, UserDataPatch};
+use boskos_client::{Client, Error, LeaseOptions, Resource, ResourceName, UserDataPatch};
 use boskos_core::leased::{LEASED_RESOURCES, LeasedError, leased_resources};
 
 /// Why a composite resource could not be had or given back.
@@ -54,18 +54,22 @@ impl MasonClient {
     }
 
     /// Takes a resource, then all that it is made of; all of them are in state `dest` then. Where a part cannot be
-    /// had, the resource goes back to `state`. One question, no place in the queue.
+    /// had, the resource goes back to `state`. One question, no place in the queue. Cancelled, it gives back what was
+    /// granted.
     ///
     /// # Errors
     ///
     /// [`Error::is_none_now`] if there is none; else what went wrong.
     pub async fn acquire(&self, r#type: &str, state: &str, dest: &str) -> Result<Composite, CompositeError> {
         let resource = self.0.acquire(r#type, state, dest).await?;
-        match self.parts(&resource, dest).await {
-            Ok(leased) => Ok(Composite { resource, leased }),
+        // Until both are there: it goes back as it is dropped, also where this call is cancelled.
+        let whole = self.0.lease(resource, LeaseOptions::dropped_into(state));
+        match self.parts(&whole.resource(), dest).await {
+            Ok(leased) => Ok(Composite { resource: whole.into_resource(), leased }),
             Err(error) => {
-                if let Err(error) = self.0.release(resource.name.as_str(), state).await {
-                    tracing::warn!(name = %resource.name, %error, "could not be given back");
+                let name = whole.name();
+                if let Err(error) = whole.release(state).await {
+                    tracing::warn!(%name, %error, "could not be given back");
                 }
                 Err(error)
             }

@@ -1,24 +1,15 @@
 //! A converter that is a command.
 
-use std::{
-    borrow::Cow,
-    collections::BTreeSet,
-    env, fs, io,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    process::ExitStatus,
-    sync::Arc,
-    time::Duration,
-};
+use std::{borrow::Cow, collections::BTreeSet, io, path::PathBuf, process::ExitStatus, sync::Arc, time::Duration};
 
-use boskos_client::{Clock, Resource, UserDataPatch};
+use boskos_client::{Clock, Resource, UserDataPatch, process};
 use boskos_core::LifecycleConfig;
 use boskos_runtime::{signal::Shutdown, text};
 use serde::Serialize;
 
 use crate::{
     ConfigConverter, Constructing, Masonable,
-    process_group::{self, Ended, MAX_OUTPUT, RunError},
+    run::{self, Ended, MAX_OUTPUT, RunError},
 };
 
 /// Values shorter than this are not looked for in what a command says: they are in everything.
@@ -89,20 +80,8 @@ impl CommandConverter {
     ///
     /// If it is not there or may not be run.
     pub fn find(&self) -> Result<PathBuf, CommandError> {
-        let path = &self.path;
-        let mut places = vec![path.clone()];
-        if !path.to_string_lossy().contains('/') {
-            places = env::split_paths(&env::var_os("PATH").unwrap_or_default()).map(|dir| dir.join(path)).collect();
-        }
-        let mut why = io::Error::from(io::ErrorKind::NotFound);
-        for place in places {
-            match runnable(&place) {
-                Ok(()) => return Ok(place),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => why = error,
-            }
-        }
-        Err(CommandError::NotRunnable { path: path.clone(), source: why })
+        let not_runnable = |source| CommandError::NotRunnable { path: self.path.clone(), source };
+        process::find_on_path(self.path.as_os_str()).map_err(not_runnable)
     }
 
     /// The converter: each run may take `timeout`.
@@ -132,12 +111,6 @@ impl std::str::FromStr for CommandConverter {
     }
 }
 
-fn runnable(file: &Path) -> io::Result<()> {
-    let metadata = fs::metadata(file)?;
-    let is_runnable = metadata.is_file() && metadata.permissions().mode() & 0o111 != 0;
-    if is_runnable { Ok(()) } else { Err(io::Error::new(io::ErrorKind::PermissionDenied, "not an executable file")) }
-}
-
 // === impl Construct ===
 
 impl Masonable for Construct {
@@ -150,7 +123,7 @@ impl Construct {
     async fn run(&self, resource: &Resource, leased: &[Resource], stop: &Shutdown) -> Result<UserDataPatch, Failed> {
         let path = || self.path.clone();
         let input = serde_json::to_vec(&Input { resource, leased, config: &self.config }).map_err(|_| Failed::Input)?;
-        let run = process_group::run(&self.path, input, self.timeout, &self.clock, stop).await;
+        let run = run::run(&self.path, input, self.timeout, &self.clock, stop).await;
         let Ended { status, output, errors } = run.map_err(|source| Failed::Run { path: path(), source })?;
         let output = output.ok_or_else(|| Failed::TooLong { path: path() })?;
         // What serde says would quote it.

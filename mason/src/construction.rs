@@ -59,10 +59,14 @@ impl Construction {
             self.release(part, DIRTY).await;
         }
         if let Err(failure) = made {
+            // Before it is dirty: the next pass begins at that moment.
+            let pause = self.pause(&failure, name, r#type);
             self.release(whole, DIRTY).await;
-            self.failed(&failure, name, r#type);
-        } else if let Err(error) = self.shop.release(whole, FREE, &self.stop).await {
-            self.failed(&Failure::Free(error), name, r#type);
+            self.failed(&failure, name, r#type, pause);
+        } else if let Err(error) = whole.release(FREE).await {
+            let failure = Failure::Free(error);
+            let pause = self.pause(&failure, name, r#type);
+            self.failed(&failure, name, r#type, pause);
         } else {
             tracing::info!(%name, r#type = %r#type, "made");
             self.shop.pauses.made(name);
@@ -70,9 +74,13 @@ impl Construction {
         }
     }
 
-    fn failed(&self, failure: &Failure, name: &ResourceName, r#type: &ResourceType) {
+    /// Leaves it alone for a while, if it is to blame; for how long.
+    fn pause(&self, failure: &Failure, name: &ResourceName, r#type: &ResourceType) -> Duration {
+        if failure.is_its_own() { self.shop.pauses.failed(name, r#type) } else { Duration::ZERO }
+    }
+
+    fn failed(&self, failure: &Failure, name: &ResourceName, r#type: &ResourceType, pause: Duration) {
         self.shop.work.failed(r#type.as_str(), failure.reason());
-        let pause = if failure.is_its_own() { self.shop.pauses.failed(name, r#type) } else { Duration::ZERO };
         tracing::warn!(%name, r#type = %r#type, error = %failure, again_in_s = pause.as_secs_f64(), "not made");
     }
 
@@ -124,7 +132,7 @@ impl Construction {
             whole.update(&unnamed()).await.map_err(Failure::Recycle)?;
         }
         for lease in taken {
-            let released = self.shop.release(lease, DIRTY, &self.stop).await;
+            let released = lease.release(DIRTY).await;
             match released {
                 // Somebody took it from us: it is theirs to clean.
                 Err(error) if !error.is_lost() => return Err(Failure::Recycle(error)),
@@ -182,8 +190,8 @@ impl Construction {
 
     async fn gather(&mut self, whole: &Lease) -> Result<Vec<Lease>, Failure> {
         let (shop, needs) = (Arc::clone(&self.shop), self.config.needs.clone());
-        let (dynamic, stop) = (Arc::clone(&self.dynamic), self.stop.clone());
-        let needs = Needs { shop: &shop, needs: &needs, dynamic: &dynamic, stop: &stop };
+        let dynamic = Arc::clone(&self.dynamic);
+        let needs = Needs { shop: &shop, needs: &needs, dynamic: &dynamic };
         let clock = shop.client.clock();
         let mut delays = Needs::delays();
         let deadline = clock.mono().saturating_add(NEEDS_WAIT);
@@ -266,7 +274,7 @@ impl Construction {
         let name = whole.name();
         while let Some(part) = parts.pop() {
             self.check(whole, &[])?;
-            self.shop.release(part, name.as_str(), &self.stop).await.map_err(Failure::Free)?;
+            part.release(name.as_str()).await.map_err(Failure::Free)?;
         }
         Ok(())
     }
@@ -284,7 +292,7 @@ impl Construction {
 
     async fn release(&self, lease: Lease, dest: &str) {
         let name = lease.name();
-        match self.shop.release(lease, dest, &self.stop).await {
+        match lease.release(dest).await {
             Err(error) if !error.is_lost() => tracing::warn!(%name, %error, dest, "not released"),
             _ => {}
         }

@@ -17,7 +17,7 @@ mod mason;
 mod masonable;
 mod needs;
 mod pauses;
-mod process_group;
+mod run;
 mod shop;
 
 pub use self::{

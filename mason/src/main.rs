@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use boskos_client::{Clock, frame::Frame};
-use mason::{ConfigSource, MAX_JOBS, Mason, flags::Flags};
+use boskos_mason::{ConfigSource, MAX_JOBS, Mason, flags::Flags};
 
 fn main() -> ExitCode {
     let flags: Flags = boskos_runtime::flags::parse();

@@ -34,6 +34,8 @@ pub struct Mason {
     serving: Vec<ResourceType>,
     /// Which of them comes first, so that none is always last.
     turn: usize,
+    /// The last pass ended for want of a slot.
+    is_short: bool,
 }
 
 // === impl Mason ===
@@ -49,6 +51,7 @@ impl Mason {
             converters: Converters::default(),
             serving: Vec::new(),
             turn: 0,
+            is_short: false,
         }
     }
 
@@ -136,6 +139,7 @@ impl Pass for Mason {
             }
         };
         let dynamic = Arc::new(dynamic);
+        self.is_short = false;
         let mut progress = Progress::Idle;
         // One of each type in turn, until there is none of any.
         while !orders.is_empty() {
@@ -144,7 +148,10 @@ impl Pass for Mason {
                 if pool.room() == 0 {
                     return Ok(progress);
                 }
-                let Ok(slot) = Arc::clone(&self.shop.slots).try_acquire_owned() else { return Ok(progress) };
+                let Ok(slot) = Arc::clone(&self.shop.slots).try_acquire_owned() else {
+                    self.is_short = true;
+                    return Ok(progress);
+                };
                 let Some(resource) = self.take(&config.name).await? else { continue };
                 progress = Progress::Did;
                 let whole = self.shop.lease(resource);
@@ -165,7 +172,7 @@ impl Pass for Mason {
     }
 
     fn wakes_on(&self) -> Option<Filter> {
-        if self.shop.slots.available_permits() == 0 {
+        if self.is_short {
             // A slot that becomes free calls.
             return None;
         }
@@ -177,9 +184,15 @@ impl Pass for Mason {
     }
 
     async fn called(&mut self) {
-        if self.shop.slots.available_permits() == 0 && self.shop.slots.acquire().await.is_ok() {
-            return;
+        let slots = async {
+            match self.is_short {
+                true => drop(self.shop.slots.acquire().await),
+                false => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = slots => {}
+            () = self.source.changed() => {}
         }
-        std::future::pending().await
     }
 }

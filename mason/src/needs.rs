@@ -7,7 +7,6 @@ use std::{
 
 use boskos_client::{Error, Lease, Resource, ResourceType, retry::Delays};
 use boskos_core::state::{FREE, LEASED};
-use boskos_runtime::signal::Shutdown;
 
 use crate::shop::Shop;
 
@@ -22,7 +21,6 @@ pub(crate) struct Needs<'a> {
     pub(crate) needs: &'a BTreeMap<ResourceType, u32>,
     /// Types that the server makes on demand.
     pub(crate) dynamic: &'a BTreeSet<ResourceType>,
-    pub(crate) stop: &'a Shutdown,
 }
 
 /// What came of asking for everything at once.
@@ -74,7 +72,7 @@ impl Needs<'_> {
     async fn give_back(&self, held: Vec<Lease>) {
         for lease in held {
             let name = lease.name();
-            if let Err(error) = self.shop.release(lease, FREE, self.stop).await {
+            if let Err(error) = lease.release(FREE).await {
                 tracing::warn!(%name, %error, "what was not used could not be given back");
             }
         }

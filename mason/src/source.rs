@@ -3,23 +3,12 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use boskos_client::{
-    Client, Clock, Error, ResourceType,
-    config_file::{self, ConfigFileError},
-};
-use boskos_core::MonoTime;
+use boskos_client::{Client, Clock, Error, ResourceType, config_file::ConfigFileError, followed_file::FollowedFile};
 use boskos_runtime::text;
 
 use crate::config::{ConfigFaults, MasonConfig, check_configs, parse_config};
-
-/// How often the file is read.
-const READ_EVERY: Duration = Duration::from_secs(600);
-
-/// A changed file counts when two reads this far apart agree: half a YAML list is valid YAML.
-const SETTLE: Duration = Duration::from_millis(500);
 
 /// Why the file is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -43,16 +32,13 @@ pub enum ConfigSource {
     /// The lifecycles of the server.
     Server,
     /// A file with the key `configs`.
-    File(FollowedFile),
+    File(ConfigsFile),
 }
 
 /// A file, and what it said last.
 #[derive(Debug)]
-pub struct FollowedFile {
-    path: PathBuf,
-    clock: Clock,
-    read_at: MonoTime,
-    bytes: Vec<u8>,
+pub struct ConfigsFile {
+    file: FollowedFile,
     configs: Vec<MasonConfig>,
 }
 
@@ -68,16 +54,22 @@ pub struct Configs {
 // === impl ConfigSource ===
 
 impl ConfigSource {
-    /// The file at `path`, which is read now, and again every 10 min.
+    /// The file at `path`, which is read now, again when it changes, and every 10 min.
     ///
     /// # Errors
     ///
     /// If it is of no use: there is no earlier one to keep.
     pub fn file(path: &Path, clock: &Clock) -> Result<Self, SourceError> {
-        let bytes = config_file::read(path)?;
-        let configs = parse(path, &bytes)?;
-        let (path, clock) = (path.to_owned(), clock.clone());
-        Ok(Self::File(FollowedFile { path, read_at: clock.mono(), clock, bytes, configs }))
+        let (file, bytes) = FollowedFile::begin(path, clock)?;
+        Ok(Self::File(ConfigsFile { file, configs: parse(path, &bytes)? }))
+    }
+
+    /// Waits until the file may have changed, for ever if there is none. Safe to cancel.
+    pub async fn changed(&mut self) {
+        match self {
+            Self::File(file) => file.file.changed().await,
+            Self::Server => std::future::pending().await,
+        }
     }
 
     /// The configs now. A file that is of no use any more leaves the last ones.
@@ -90,33 +82,25 @@ impl ConfigSource {
             Self::File(file) => file,
             Self::Server => return Configs::of_server(client).await,
         };
-        if file.clock.mono().saturating_since(file.read_at) >= READ_EVERY {
-            file.read_at = file.clock.mono();
-            if let Err(error) = file.read_again().await {
-                tracing::error!(error = text::chain(&error), "the last configs stay");
-            }
-        }
+        file.read_if_changed().await;
         Ok(Configs { configs: file.configs.clone(), dynamic: BTreeSet::new() })
     }
 }
 
-// === impl FollowedFile ===
+// === impl ConfigsFile ===
 
-impl FollowedFile {
-    async fn read_again(&mut self) -> Result<(), SourceError> {
-        let bytes = config_file::read(&self.path)?;
-        if bytes == self.bytes {
-            return Ok(());
+impl ConfigsFile {
+    async fn read_if_changed(&mut self) {
+        let Some(news) = self.file.news().await else { return };
+        let path = self.file.path();
+        match news.map_err(SourceError::from).and_then(|bytes| parse(path, &bytes)) {
+            Ok(configs) if configs == self.configs => {}
+            Ok(configs) => {
+                tracing::info!(path = %path.display(), configs = configs.len(), "the configs have changed");
+                self.configs = configs;
+            }
+            Err(error) => tracing::error!(error = text::chain(&error), "the last configs stay"),
         }
-        tokio::time::sleep(SETTLE).await;
-        if config_file::read(&self.path)? != bytes {
-            tracing::info!(path = %self.path.display(), "the file is being written: the last configs stay");
-            return Ok(());
-        }
-        self.configs = parse(&self.path, &bytes)?;
-        self.bytes = bytes;
-        tracing::info!(path = %self.path.display(), configs = self.configs.len(), "the configs have changed");
-        Ok(())
     }
 }
 

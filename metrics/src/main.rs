@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use boskos_client::frame::Frame;
+use boskos_metrics::{Board, Collector, Watcher, Web, flags::Flags};
 use boskos_runtime::listen;
-use metrics::{Board, Collector, Watcher, Web, flags::Flags};
 
 fn main() -> ExitCode {
     let flags: Flags = boskos_runtime::flags::parse();

@@ -61,7 +61,7 @@ impl Web {
     /// What the server says now; what it said before would look as fresh.
     async fn json(&self, r#type: &str) -> Answer {
         match tokio::time::timeout(ANSWER_WAIT, self.client.metric(r#type)).await {
-            Ok(Ok(metric)) => port::answer(StatusCode::OK, JSON, wire::metric(&metric)),
+            Ok(Ok(metric)) => port::answer(StatusCode::OK, JSON, wire::metric_as_told(&metric)),
             Ok(Err(Error::NotFound { text } | Error::TypeNotFound { text })) => refusal(StatusCode::NOT_FOUND, &text),
             Ok(Err(error)) => unavailable(&error.to_string()),
             Err(_) => unavailable(&format!("no answer from {} within {} s", self.client.url(), ANSWER_WAIT.as_secs())),

@@ -103,14 +103,8 @@ impl Reaper {
 }
 
 impl Pass for Reaper {
-    async fn pass(&mut self, pool: &mut Pool) -> Result<Progress, Error> {
-        let stop = pool.stop();
-        tokio::select! {
-            biased;
-            // It holds nothing, and a reset that is cut is done or not done.
-            _ = stop.triggered() => Ok(Progress::Idle),
-            reaped = self.reap() => reaped,
-        }
+    async fn pass(&mut self, _: &mut Pool) -> Result<Progress, Error> {
+        self.reap().await
     }
 
     fn interval(&self) -> Duration {

@@ -7,6 +7,7 @@ mod flags;
 mod logs;
 mod proxy;
 mod server;
+mod stub;
 
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ pub use self::{
     logs::Logs,
     proxy::Proxy,
     server::Server,
+    stub::{OlderServer, silent, turning},
 };
 
 /// What must happen is waited for this long; a machine under load may need much of it.

@@ -3,7 +3,11 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use boskos_client::config_file;
-use boskos_runtime::{exit, flags, flags::IgnoredFlags, stdout};
+use boskos_runtime::{
+    exit, flags,
+    flags::{IgnoredFlags, LogFlags},
+    stdout,
+};
 use clap::Parser;
 
 /// Check a config file: exit code 0, or 1 with everything that is wrong with it
@@ -13,6 +17,8 @@ struct Flags {
     /// The config file
     #[arg(long, value_name = "FILE", default_value = "config.yaml")]
     config: PathBuf,
+    #[command(flatten)]
+    log: LogFlags,
     #[command(flatten)]
     ignored: IgnoredFlags,
 }

@@ -32,8 +32,10 @@ struct Patience {
     deadline: Option<MonoTime>,
     /// The longest wait that the way to the server lets through.
     longest: Duration,
-    /// Answers in a row that never came.
+    /// Answers in a row that never came, or only said that there is nobody to decide.
     failures: u32,
+    /// The server was there in this wait: it is waited for to come back, rather than taken for a wrong URL.
+    was_there: bool,
     delays: Delays,
 }
 
@@ -41,7 +43,7 @@ struct Patience {
 
 impl Patience {
     fn new(times: Times, deadline: Option<MonoTime>) -> Self {
-        Self { times, deadline, longest: times.wait, failures: 0, delays: Delays::of_call() }
+        Self { times, deadline, longest: times.wait, failures: 0, was_there: false, delays: Delays::of_call() }
     }
 
     /// How long to ask the server to wait.
@@ -54,16 +56,21 @@ impl Patience {
         let took = now.saturating_since(began);
         if error.is_none_now() || matches!(error, Error::NotOwner { .. } | Error::Unauthorized { status: 401, .. }) {
             self.failures = 0;
+            self.was_there = true;
             self.delays.reset();
             // Sooner than the wait asked for: a server that does not know of waiting, or one that stops.
             let pause = if took < wait { self.times.pace } else { Duration::ZERO };
             return Some(began.saturating_add(pause));
         }
-        if !error.is_unknown_outcome() || self.failures >= ATTEMPTS {
+        // A server that changes its leader, or whose disk is full for a while.
+        let is_halted = matches!(error, Error::Unavailable { status: 503, .. });
+        self.was_there |= is_halted;
+        let is_patient = self.was_there && self.deadline.is_some();
+        if !(error.is_unknown_outcome() || is_halted) || self.failures >= ATTEMPTS && !is_patient {
             return None;
         }
         self.failures += 1;
-        if took >= self.times.pace {
+        if took >= self.times.pace && !is_halted {
             // Something on the way does not let a call wait for that long.
             self.longest = (took / 2).max(self.times.pace);
         }
@@ -106,7 +113,9 @@ impl Client {
     /// The same, waiting in the queue until there is one, for `timeout` at most and without end if there is none.
     ///
     /// The queue place is kept under one random id. The server is asked to hold the answer back until there is a
-    /// resource; one that does not know how is asked every 3 s. Cancelled, it gives back what was granted.
+    /// resource; one that does not know how is asked every 3 s. A server that answered once in this wait and is away
+    /// since, or says that it cannot decide now, is waited for until the timeout. Cancelled, it gives back what was
+    /// granted.
     ///
     /// ```no_run
     /// # async fn example(client: boskos_client::Client) -> Result<(), boskos_client::Error> {

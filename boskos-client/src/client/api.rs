@@ -12,7 +12,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::Client;
 use crate::{
     Error,
-    transport::{Again, Call, Secret},
+    transport::{Again, Call, Secret, Sequence},
 };
 
 /// One change of a resource.
@@ -69,7 +69,8 @@ impl Client {
         let mut all: Vec<Resource> = Vec::new();
         loop {
             let after = all.last().map(|resource| resource.name.clone());
-            let page = self.page(filter, after.as_ref().map(|name| name.as_str()), PAGE, Duration::ZERO).await?;
+            let after = after.as_ref().map(|name| name.as_str());
+            let (page, _) = self.page(filter, after, PAGE, Duration::ZERO, None).await?;
             let is_last = page.len() < PAGE;
             all.extend(page);
             if is_last {
@@ -96,13 +97,38 @@ impl Client {
     ///
     /// [`Error::OlderServer`] from one without `/api/v1`; else what went wrong.
     pub async fn watch(&self, filter: &Filter, wait: Duration) -> Result<Vec<Resource>, Error> {
-        let mut found = self.page(filter, None, PAGE, wait).await?;
+        Ok(self.watch_since(filter, wait, None).await?.0)
+    }
+
+    /// The same, where what matched already when a server said `since`, and did not change, counts for nothing; with
+    /// what to say the next time. A server that knows no sequences tells none.
+    ///
+    /// ```no_run
+    /// # use boskos_client::Filter;
+    /// # async fn example(client: boskos_client::Client) -> Result<(), boskos_client::Error> {
+    /// let (filter, wait) = (Filter::default(), std::time::Duration::from_secs(50));
+    /// let (all, since) = client.watch_since(&filter, wait, None).await?;
+    /// let (news, since) = client.watch_since(&filter, wait, since.as_ref()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The same.
+    pub async fn watch_since(
+        &self,
+        filter: &Filter,
+        wait: Duration,
+        since: Option<&Sequence>,
+    ) -> Result<(Vec<Resource>, Option<Sequence>), Error> {
+        let (mut found, sequence) = self.page(filter, None, PAGE, wait, since).await?;
         let is_loose = !found.is_empty();
         found.retain(|resource| filter.types.is_empty() || filter.types.contains(&resource.r#type));
         if is_loose && found.is_empty() {
             self.clock().sleep(LOOSE_PAUSE).await;
         }
-        Ok(found)
+        Ok((found, sequence))
     }
 
     async fn page(
@@ -111,7 +137,8 @@ impl Client {
         after: Option<&str>,
         limit: usize,
         wait: Duration,
-    ) -> Result<Vec<Resource>, Error> {
+        since: Option<&Sequence>,
+    ) -> Result<(Vec<Resource>, Option<Sequence>), Error> {
         let (limit, text) = (limit.to_string(), GoDuration::from_std(wait).to_string());
         let mut call = Call::get("/api/v1/resources").with([("limit", &*limit)]);
         let types = filter.types.iter().map(|r#type| r#type.as_str());
@@ -127,7 +154,8 @@ impl Client {
             call.query.push(("wait", &text));
             call.wait = wait;
         }
-        self.transport().ask(&call).await
+        call.query.extend(since.map(|Sequence(text)| ("since", &**text)));
+        self.transport().ask_up_to(&call).await
     }
 
     /// One resource by name.

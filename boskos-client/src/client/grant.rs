@@ -32,7 +32,7 @@ impl Drop for Grant {
     fn drop(&mut self) {
         if let Some(resource) = self.resource.take() {
             let from = self.from.clone();
-            self.client.give_back_later(&self.runtime, resource.name, from);
+            self.client.give_back_later(&self.runtime, &resource, from);
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Heartbeats and user data.
 
 use boskos_core::{Resource, user_data::UserDataPatch};
+use tokio::task::JoinSet;
 
-use super::Client;
+use super::{Client, give_back::AT_ONCE};
 use crate::{
     Error,
     transport::{Again, Call, Secret},
@@ -77,12 +78,21 @@ impl Client {
         self.beat(self.held().into_iter()).await
     }
 
-    async fn beat(&self, resources: impl Iterator<Item = Resource>) -> Result<(), Error> {
-        let mut first = Ok(());
-        for resource in resources {
-            let beaten = self.update(resource.name.as_str(), resource.state.as_str(), &UserDataPatch::new()).await;
-            first = first.and(beaten);
+    async fn beat(&self, mut resources: impl Iterator<Item = Resource>) -> Result<(), Error> {
+        let (mut calls, mut first) = (JoinSet::new(), Ok(()));
+        loop {
+            while calls.len() < AT_ONCE {
+                let Some(resource) = resources.next() else { break };
+                let client = self.clone();
+                calls.spawn(async move {
+                    client.update(resource.name.as_str(), resource.state.as_str(), &UserDataPatch::new()).await
+                });
+            }
+            match calls.join_next().await {
+                None => return first,
+                Some(Ok(beaten)) => first = first.and(beaten),
+                Some(Err(ended)) => std::panic::resume_unwind(ended.into_panic()),
+            }
         }
-        first
     }
 }

@@ -6,7 +6,7 @@ use boskos_core::{MonoTime, ranch::command::Filter};
 use boskos_runtime::signal::Shutdown;
 
 use super::{Frame, Pool, away::Presence};
-use crate::{Client, Error, retry::Delays};
+use crate::{Client, Error, Sequence, retry::Delays};
 
 /// How long one call waits for something to turn up.
 const WATCH: Duration = Duration::from_secs(50);
@@ -17,7 +17,7 @@ const HELD: Duration = Duration::from_secs(1);
 /// An older server is asked again after this long whether it is a newer one by now.
 const OLDER_FOR: Duration = Duration::from_secs(60);
 
-/// The longest pause after a pass that did nothing though something matched.
+/// The longest pause after a pass that failed, or that did nothing though something matched.
 const IDLE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Whether a pass did anything.
@@ -32,14 +32,16 @@ pub enum Progress {
 /// The work of a daemon.
 pub trait Pass: Send {
     /// Does all that there is to do now, or starts it in `pool`, while that has room; returns without waiting for
-    /// more to turn up.
+    /// more to turn up. Cancelled when the process is to stop: what it holds then must go back by being dropped, as
+    /// grants and leases do.
     ///
     /// An error ends this pass alone. One that [is away](Error::is_away) makes the process not ready until a pass
     /// succeeds.
     fn pass(&mut self, pool: &mut Pool) -> impl Future<Output = Result<Progress, Error>> + Send;
 
     /// What must turn up for the next pass to find something to do; `None` has it wait for the interval alone.
-    /// Asked after each pass.
+    /// Asked after each pass. What a pass leaves that did nothing, though the pool had room, rests: only what changes
+    /// after that calls for the next one before the interval.
     fn wakes_on(&self) -> Option<Filter> {
         None
     }
@@ -60,6 +62,8 @@ pub(super) struct Loop {
     presence: Presence,
     /// The server is known to be an older one until then.
     older_until: Option<MonoTime>,
+    /// What matched up to here was there for the last pass to see.
+    seen: Option<Sequence>,
     idle: Delays,
 }
 
@@ -73,6 +77,7 @@ impl Loop {
             shutdown: frame.shutdown.clone(),
             presence: Presence::new(frame.readiness.clone(), frame.work.clone(), clock),
             older_until: None,
+            seen: None,
             idle: Delays::new(Duration::from_millis(100), IDLE_PAUSE),
         }
     }
@@ -81,15 +86,21 @@ impl Loop {
     pub(super) async fn run<P: Pass>(mut self, mut pass: P, pool: &mut Pool) {
         let shutdown = self.shutdown.clone();
         while !shutdown.is_triggered() {
-            // Not cut short by a stop: a pass is told by the pool that there is no room any more.
-            let passed = pass.pass(pool).await;
-            let pause = self.judge(&passed);
             tokio::select! {
                 biased;
+                // Also amid a pass, which may hang on a server that does: what was granted and not started goes back.
                 _ = shutdown.triggered() => {}
-                () = self.rest(&mut pass, pool, &passed, pause) => {}
+                () = self.once(&mut pass, pool) => {}
             }
         }
+    }
+
+    /// One pass, and the time until the next.
+    async fn once<P: Pass>(&mut self, pass: &mut P, pool: &mut Pool) {
+        pool.forget_refusals();
+        let passed = pass.pass(pool).await;
+        let pause = self.judge(&passed);
+        self.rest(pass, pool, &passed, pause).await;
     }
 
     /// How long to do nothing at all after a pass.
@@ -129,10 +140,12 @@ impl Loop {
             return;
         }
         let (filter, interval) = (pass.wakes_on(), pass.interval());
+        // It did all that there was to do: what is left rests, and only news call for the next one.
+        let was_idle = *passed == Ok(Progress::Idle) && !pool.has_refused();
         let is_full = pool.room() == 0;
         let watching = async {
             match filter {
-                Some(filter) if !is_full => self.turned_up(&filter, *passed == Ok(Progress::Idle)).await,
+                Some(filter) if !is_full => self.turned_up(&filter, was_idle).await,
                 _ => std::future::pending().await,
             }
         };
@@ -153,10 +166,16 @@ impl Loop {
         self.older_until = None;
         loop {
             let began = clock.mono();
-            match self.client.watch(filter, WATCH).await {
-                Ok(found) if !found.is_empty() => {
-                    if was_idle {
-                        // Something matches that the pass cannot do anything about: not again at once.
+            let since = self.seen.as_ref().filter(|_| was_idle);
+            let watched = self.client.watch_since(filter, WATCH, since).await;
+            if let Ok((_, sequence)) = &watched {
+                self.seen.clone_from(sequence);
+            }
+            match watched {
+                Ok((found, sequence)) if !found.is_empty() => {
+                    if was_idle && sequence.is_none() {
+                        // Something matches that the pass cannot do anything about, and the server cannot tell news
+                        // from that: not again at once.
                         clock.sleep(self.idle.next_delay()).await;
                     }
                     return;

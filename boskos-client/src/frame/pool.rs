@@ -9,6 +9,8 @@ pub struct Pool {
     jobs: JoinSet<()>,
     size: usize,
     stop: Shutdown,
+    /// Somebody was told that there is no room.
+    has_refused: bool,
 }
 
 // === impl Pool ===
@@ -17,7 +19,7 @@ impl Pool {
     /// Room for `size` jobs, at least one; none once `stop` is triggered.
     #[must_use]
     pub fn new(size: usize, stop: Shutdown) -> Self {
-        Self { jobs: JoinSet::new(), size: size.max(1), stop }
+        Self { jobs: JoinSet::new(), size: size.max(1), stop, has_refused: false }
     }
 
     /// How many more jobs may be started now; none once the process is to stop. To be asked before something is
@@ -27,7 +29,18 @@ impl Pool {
         while let Some(ended) = self.jobs.try_join_next() {
             report(&ended);
         }
-        if self.stop.is_triggered() { 0 } else { self.size - self.jobs.len().min(self.size) }
+        let room = if self.stop.is_triggered() { 0 } else { self.size - self.jobs.len().min(self.size) };
+        self.has_refused |= room == 0;
+        room
+    }
+
+    pub(super) fn forget_refusals(&mut self) {
+        self.has_refused = false;
+    }
+
+    /// Whether there was no room when somebody asked, though there may be by now.
+    pub(super) fn has_refused(&self) -> bool {
+        self.has_refused
     }
 
     /// Jobs under way.
@@ -60,6 +73,11 @@ impl Pool {
         while let Some(ended) = self.jobs.join_next().await {
             report(&ended);
         }
+    }
+
+    /// Ends all jobs where they are, and waits until each has dropped what it held.
+    pub async fn end(&mut self) {
+        self.jobs.shutdown().await;
     }
 }
 

@@ -11,7 +11,11 @@ use tokio::{
     process::{Child, Command},
 };
 
-use crate::harness::{CONFIG, Server, eventually, look};
+use crate::harness::{
+    CONFIG, Server, eventually,
+    http::{Loss, Proxy, Stub},
+    look,
+};
 
 const QUARANTINE: &str = "resources:
 - {type: thing, state: quarantined, names: [thing1, thing2]}
@@ -265,6 +269,112 @@ async fn requeue_makes_quarantined_ones_dirty_and_wipes_the_janitors_notes() {
     assert_eq!(run(&server, "requeue --type thing").await.1, "requeued resource \"thing2\"\n");
     assert_eq!(look(&client, "other1").await.0, "quarantined");
     assert_eq!(run(&server, "requeue thing1").await.0, 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requeue_that_is_interrupted_strands_nothing() {
+    let server = Server::start(QUARANTINE).await;
+    let client = server.client("Janitor");
+    client.acquire_by_state("quarantined", "x", &["thing1".into()]).await.unwrap();
+    client.update("thing1", "x", &[("janitor-failures".to_owned(), Some("5".to_owned()))].into()).await.unwrap();
+    client.release("thing1", "quarantined").await.unwrap();
+    let proxy = Proxy::start(server.address, "/update", Loss::Hang, 1).await;
+    let child = ctl(&["requeue", "thing1", "--server-url", &proxy.url(), "--owner-name", "me"]).spawn().unwrap();
+    eventually("amid it", async || proxy.is_done()).await;
+    // Killed for good, the reaper would look after it.
+    assert_eq!(look(&client, "thing1").await, ("cleaning".into(), "me".into()));
+    kill(&child, rustix::process::Signal::INT);
+    assert_eq!(end(child).await.0, 130);
+    assert_eq!(look(&client, "thing1").await, ("dirty".into(), String::new()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn acquired_and_not_told_it_goes_back() {
+    let server = Server::start(CONFIG).await;
+    let client = server.client("looker");
+    let mut child = acquire_line(&server, &[]).spawn().unwrap();
+    drop(child.stdout.take());
+    assert_eq!((end(child).await.0, look(&client, "thing1").await), (141, ("free".into(), String::new())));
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let child = acquire_line(&server, &[]).stdout(full).spawn().unwrap();
+    let (code, _, err) = end(child).await;
+    assert!(code == 1 && err.contains("cannot write to standard output"), "{code} {err}");
+    assert!(client.list(&Default::default()).await.unwrap().iter().all(|resource| resource.owner.is_none()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_command_leaves_behind_is_ended_before_the_release() {
+    let server = Server::start(CONFIG).await;
+    let client = server.client("looker");
+    let dir = tempfile::tempdir().unwrap();
+    let pid = dir.path().join("pid");
+    // It looks at itself, as long as it runs.
+    let script = format!("sh -c 'while :; do sleep 0.01; done' > /dev/null 2>&1 & echo $! > {}; exit 4", pid.display());
+    let child = acquire_line(&server, &["--exec", "sh", "-c", &script]).spawn().unwrap();
+    assert_eq!(end(child).await.0, 4);
+    assert_eq!(look(&client, "thing1").await, ("dirty".into(), String::new()));
+    let stat = format!("/proc/{}/stat", std::fs::read_to_string(pid).unwrap().trim());
+    let stat = std::fs::read_to_string(stat).unwrap_or_default();
+    assert!(stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X'])), "{stat}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_traps_term_is_killed_when_its_lease_is_lost() {
+    let server = Server::start(CONFIG).await;
+    let client = server.client("other");
+    let script = "trap 'echo told' TERM; echo up; while :; do sleep 0.01; done";
+    let mut child = acquire_line(&server, &["--period=20ms", "--exec", "sh", "-c", script]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next_line().await.unwrap().unwrap(), "up");
+    client.reset("thing", "busy", boskos_client::GoDuration::ZERO, "taken").await.unwrap();
+    assert_eq!(lines.next_line().await.unwrap().unwrap(), "told");
+    assert_eq!(lines.next_line().await.unwrap(), None, "killed");
+    assert_eq!(end(child).await.0, 121);
+    assert_eq!(look(&client, "thing1").await, ("taken".into(), String::new()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flags_that_every_binary_has_are_taken_before_and_after_the_verb() {
+    let server = Server::start(CONFIG).await;
+    let common =
+        ["--log-level=DEBUG", "-pprof-port", "6060", "--profile-memory-usage=true", "--memory-profile-interval=1s"];
+    let url = server.url();
+    for args in [
+        [&common[..], &["queue", "--server-url", &url]].concat(),
+        [&["queue", "--server-url", &url], &common[..]].concat(),
+    ] {
+        let (code, _, err) = told(ctl(&args).output().await.unwrap());
+        assert_eq!(code, 0, "{args:?}: {err}");
+    }
+    let file = server.dir.path().join("config.yaml");
+    let mut checkconfig = Command::new(env!("CARGO_BIN_EXE_checkconfig"));
+    let checked = checkconfig.args(common).arg("--config").arg(&file).output().await.unwrap();
+    assert!(checked.status.success(), "{checked:?}");
+    for binary in [env!("CARGO_BIN_EXE_boskosctl"), env!("CARGO_BIN_EXE_checkconfig")] {
+        let bad = Command::new(binary).arg("--log-level=loud").output().await.unwrap();
+        assert_eq!(bad.status.code(), Some(1), "{bad:?}");
+        let version = Command::new(binary).arg("--version").output().await.unwrap();
+        assert!(String::from_utf8(version.stdout).unwrap().contains(env!("CARGO_PKG_VERSION")), "{binary}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn proxies_of_the_environment_are_used() {
+    let proxy = Stub::start(|request| match request.path() {
+        "http://boskos.invalid/metric" => {
+            (200, "application/json", r#"{"type":"thing","current":{"free":1},"owner":{"":1}}"#.to_owned())
+        }
+        _ => (404, "text/plain", "no".to_owned()),
+    })
+    .await;
+    for variable in ["HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+        let mut command =
+            ctl(&["metrics", "--type", "thing", "--server-url", "http://boskos.invalid", "--owner-name", "me"]);
+        let told = told(command.env(variable, proxy.url()).env("NO_PROXY", "").output().await.unwrap());
+        assert_eq!(told.0, 0, "{variable}: {}", told.2);
+        assert!(told.1.contains(r#""free":1"#));
+    }
+    assert_eq!(proxy.count("http://boskos.invalid/metric"), 3);
 }
 
 #[tokio::test]

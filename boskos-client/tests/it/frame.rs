@@ -73,6 +73,51 @@ impl Pass for Sweeper {
     }
 }
 
+/// Cleans what is dirty but `resting`, which it leaves alone.
+struct Picky {
+    client: Client,
+    work: Work,
+    passes: Arc<AtomicUsize>,
+}
+
+impl Pass for Picky {
+    async fn pass(&mut self, _: &mut Pool) -> Result<Progress, Error> {
+        self.passes.fetch_add(1, Ordering::SeqCst);
+        let mut progress = Progress::Idle;
+        for resource in self.client.list(&self.wakes_on().unwrap()).await? {
+            if resource.name.as_str() != "resting" {
+                for resource in self.client.acquire_by_state("dirty", "cleaning", &[resource.name]).await? {
+                    self.client.release(resource.name.as_str(), "free").await?;
+                    self.work.did("thing", 1);
+                    progress = Progress::Did;
+                }
+            }
+        }
+        Ok(progress)
+    }
+
+    fn wakes_on(&self) -> Option<Filter> {
+        types::unowned(&["thing".into()], &["dirty"])
+    }
+
+    fn interval(&self) -> Duration {
+        Duration::from_secs(3600)
+    }
+}
+
+/// Never gets an answer.
+struct Hanging;
+
+impl Pass for Hanging {
+    async fn pass(&mut self, _: &mut Pool) -> Result<Progress, Error> {
+        std::future::pending().await
+    }
+
+    fn interval(&self) -> Duration {
+        Duration::from_secs(3600)
+    }
+}
+
 struct Daemon {
     shutdown: Shutdown,
     work: Work,
@@ -112,6 +157,72 @@ async fn what_turns_up_is_picked_up_at_once() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert_eq!(daemon.passes.load(Ordering::SeqCst), idle, "no passes while there is nothing to do");
     stop(daemon).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_rests_calls_for_no_pass_and_news_beside_it_do_at_once() {
+    let server = Server::start(
+        "resources:
+- {type: thing, state: dirty, names: [resting]}
+- {type: thing, state: free, names: [thing1]}
+",
+    )
+    .await;
+    let (client, shutdown) = (server.client("Picky"), Shutdown::new());
+    let frame = Frame::assemble("picky", client.clone(), shutdown.clone()).unwrap();
+    let (work, passes) = (frame.work.clone(), Arc::new(AtomicUsize::new(0)));
+    let picky = Picky { client, work: work.clone(), passes: Arc::clone(&passes) };
+    let task = tokio::spawn(frame.run(picky, 1));
+    let user = server.client("me");
+    for round in 1..=5 {
+        let mut quiet = passes.load(Ordering::SeqCst);
+        eventually("no more passes", async || {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            std::mem::replace(&mut quiet, passes.load(Ordering::SeqCst)) == quiet && quiet > 0
+        })
+        .await;
+        let resource = user.acquire("thing", "free", "busy").await.unwrap();
+        user.release(resource.name.as_str(), "dirty").await.unwrap();
+        // The interval is an hour.
+        eventually("cleaned", async || work.done("thing") == round).await;
+    }
+    // One that did it, and at most two more that find nothing.
+    assert!(passes.load(Ordering::SeqCst) <= 5 * 3 + 2, "{passes:?}");
+    shutdown.trigger(Cause::Requested);
+    tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_stop_cuts_a_pass_that_hangs() {
+    let shutdown = Shutdown::new();
+    let client = builder("http://127.0.0.1:1", "me").build().unwrap();
+    let frame = Frame::assemble("hanging", client, shutdown.clone()).unwrap();
+    let task = tokio::spawn(frame.run(Hanging, 1));
+    tokio::task::yield_now().await;
+    shutdown.trigger(Cause::Requested);
+    tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn jobs_that_are_ended_have_dropped_what_they_held() {
+    struct Held(Arc<AtomicUsize>);
+    impl Drop for Held {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+    let count = Arc::new(AtomicUsize::new(0));
+    let mut pool = Pool::new(10, Shutdown::new());
+    for _ in 0..10 {
+        count.fetch_add(1, Ordering::SeqCst);
+        let held = Held(Arc::clone(&count));
+        pool.spawn(async move {
+            let _held = held;
+            std::future::pending::<()>().await;
+        });
+    }
+    pool.end().await;
+    assert_eq!(count.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -118,7 +118,7 @@ pub(crate) async fn look(client: &Client, name: &str) -> (String, String) {
 }
 
 /// Waits until `check` holds.
-pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut check: impl FnMut() -> F) {
+pub(crate) async fn eventually(what: &str, mut check: impl AsyncFnMut() -> bool) {
     let waited = tokio::time::timeout(PATIENCE, async {
         while !check().await {
             tokio::time::sleep(Duration::from_millis(5)).await;

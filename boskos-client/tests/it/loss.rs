@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use boskos_client::{Clock, Error, Filter, GoDuration, LeaseOptions, Lost};
+use boskos_client::{Clock, Error, Filter, GoDuration, Hand, LeaseOptions, Lost};
 
 use crate::harness::{
     CONFIG, Kept, PATIENCE, Server, builder, client, eventually,
@@ -27,6 +27,103 @@ async fn a_release_whose_answer_was_lost_is_done() {
     assert_eq!(look(&client, "thing1").await, ("dirty".into(), String::new()));
     // One that was never ours is still refused.
     assert!(matches!(client.release("thing2", "dirty").await, Err(Error::NotOwner { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_release_whose_answer_was_lost_frees_nothing_that_a_replica_was_granted_meanwhile() {
+    for is_granted_here in [true, false] {
+        let server = Server::start(CONFIG).await;
+        let proxy = Proxy::start(server.address, "/release", Loss::Answer, 1).await;
+        let (clock, hand) = Clock::manual();
+        let client = builder(&proxy.url(), "Janitor").clock(clock).build().unwrap();
+        let replica = server.client("Janitor");
+        let granted_to = if is_granted_here { &client } else { &replica };
+        granted_to.acquire("thing", "free", "cleaning").await.unwrap();
+        let releaser = client.clone();
+        let releasing = tokio::spawn(async move { releaser.release("thing1", "free").await });
+        eventually("done, and the answer lost", async || proxy.is_done()).await;
+        hand.slept_on().await;
+        replica.acquire("thing", "free", "x").await.unwrap();
+        let taken = replica.acquire_by_state("free", "cleaning", &["thing1".into()]).await.unwrap();
+        hand.advance(Duration::from_secs(60));
+        tokio::time::timeout(PATIENCE, releasing).await.unwrap().unwrap().unwrap();
+        assert_eq!(replica.resource("thing1").await.unwrap(), taken[0], "it is the replica's");
+        assert!(client.held().is_empty());
+    }
+}
+
+/// Turns `hand` by little and little until dropped.
+fn turning(hand: &Hand) -> tokio::task::JoinHandle<()> {
+    let hand = hand.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            hand.advance(Duration::from_millis(100));
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_outlasts_an_outage_at_its_release_and_at_its_drop() {
+    for is_dropped in [false, true] {
+        let mut server = Server::start_on(Kept::Sqlite, CONFIG).await;
+        let (clock, hand) = Clock::manual();
+        let client = builder(&server.url(), "me").clock(clock.clone()).build().unwrap();
+        let lease =
+            client.lease(client.acquire("thing", "free", "busy").await.unwrap(), LeaseOptions::dropped_into("dirty"));
+        server.stop().await;
+        let turning = turning(&hand);
+        let releasing = tokio::spawn(async move {
+            match is_dropped {
+                true => {
+                    drop(lease);
+                    Ok(())
+                }
+                false => lease.release("dirty").await,
+            }
+        });
+        // Far more than one call tries for.
+        eventually("a minute", async || clock.mono().since_start() > Duration::from_secs(60)).await;
+        assert_eq!(client.held().len(), 1);
+        server.restart().await;
+        tokio::time::timeout(PATIENCE, releasing).await.unwrap().unwrap().unwrap();
+        tokio::time::timeout(PATIENCE, client.settled()).await.unwrap();
+        assert_eq!(look(&server.client("looker"), "thing1").await, ("dirty".into(), String::new()));
+        assert!(client.held().is_empty());
+        turning.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_given_back_is_left_to_the_reaper_in_the_end() {
+    let mut server = Server::start(CONFIG).await;
+    let (clock, hand) = Clock::manual();
+    let client = builder(&server.url(), "me").clock(clock).build().unwrap();
+    let lease =
+        client.lease(client.acquire("thing", "free", "busy").await.unwrap(), LeaseOptions::dropped_into("dirty"));
+    server.stop().await;
+    let releasing = tokio::spawn(lease.release("free"));
+    let turning = turning(&hand);
+    hand.advance(Duration::from_secs(19 * 60));
+    let released = tokio::time::timeout(PATIENCE, releasing).await.unwrap().unwrap();
+    assert!(matches!(released, Err(Error::LeaseLost { .. })), "{released:?}");
+    assert!(client.held().is_empty());
+    turning.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancelled_release_goes_on_whenever_it_is_cancelled() {
+    let server = Server::start(CONFIG).await;
+    let client = server.client("me");
+    for step in 0..40 {
+        let resource = client.acquire("thing", "free", "busy").await.unwrap();
+        let lease = client.lease(resource, LeaseOptions { dropped_into: None, ..LeaseOptions::default() });
+        // From before the call is sent to after it is answered.
+        tokio::time::timeout(Duration::from_micros(step * 50), lease.release("free")).await.ok();
+        client.settled().await;
+        assert_eq!(owned(&server).await, 0, "cancelled after {} µs", step * 50);
+        assert!(client.held().is_empty());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

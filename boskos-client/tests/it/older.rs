@@ -114,8 +114,10 @@ async fn it_is_told_from_something_else_at_that_url() {
 async fn calls_are_tried_again_while_the_server_is_out_of_order_but_not_for_ever() {
     let calls = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&calls);
-    let stub = Stub::start(move |_| match counter.fetch_add(1, Ordering::SeqCst) {
-        0 | 1 => (503, TEXT, "the store cannot be reached\n".to_owned()),
+    let stub = Stub::start(move |request| match request.path() {
+        "/release" if counter.fetch_add(1, Ordering::SeqCst) < 2 => {
+            (503, TEXT, "the store cannot be reached\n".to_owned())
+        }
         _ => (200, TEXT, String::new()),
     })
     .await;
@@ -123,11 +125,53 @@ async fn calls_are_tried_again_while_the_server_is_out_of_order_but_not_for_ever
     client.release("thing1", "free").await.unwrap();
     assert_eq!(calls.load(Ordering::SeqCst), 3);
 
-    let broken = Stub::start(|_| (500, TEXT, "no".to_owned())).await;
+    // It has no history that could tell what became of a release: that is sent again.
+    let broken = Stub::start(|request| match request.path() {
+        "/release" | "/acquire" => (500, TEXT, "no".to_owned()),
+        _ => (200, TEXT, String::new()),
+    })
+    .await;
     let client = builder(&broken.url(), "me").build().unwrap();
     assert!(matches!(client.release("thing1", "free").await, Err(Error::Unavailable { status: 500, .. })));
     assert_eq!(broken.count("/release"), usize::try_from(boskos_client::retry::ATTEMPTS).unwrap());
     // A grant may be behind a 500: asked once more it could be two.
     assert!(client.acquire("thing", "free", "busy").await.is_err());
     assert_eq!(broken.count("/acquire"), 1);
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_decide_for_a_while_ends_no_wait_before_its_time() {
+    let calls = AtomicUsize::new(0);
+    // A change of leader, or a full disk, for a minute and more.
+    let stub = Stub::start(move |request| match request.path() {
+        "/acquire" if calls.fetch_add(1, Ordering::SeqCst) < 60 => (503, TEXT, "not the leader\n".to_owned()),
+        "/acquire" => (200, TEXT, GRANT.to_owned()),
+        _ => (200, TEXT, String::new()),
+    })
+    .await;
+    let (clock, hand) = Clock::manual();
+    let client = builder(&stub.url(), "me").poll_pace(Duration::from_secs(3)).clock(clock).build().unwrap();
+    let turning = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            hand.advance(Duration::from_millis(100));
+        }
+    });
+    let patience = Some(Duration::from_secs(600));
+    assert_eq!(client.acquire_wait("thing", "free", "busy", patience).await.unwrap().name.as_str(), "thing1");
+
+    let halted = Stub::start(|_| (503, TEXT, "not the leader\n".to_owned())).await;
+    let client = builder(&halted.url(), "me").clock(client.clock().clone()).build().unwrap();
+    let short = client.acquire_wait("thing", "free", "busy", Some(Duration::from_secs(30))).await;
+    assert!(matches!(short, Err(Error::Unavailable { status: 503, .. })), "{short:?}");
+    turning.abort();
+}
+
+#[tokio::test]
+async fn a_redirect_to_tls_is_refused_in_clear_words() {
+    let stub = Stub::start(|_| (307, "text/plain\r\nLocation: https://127.0.0.1:1/x", String::new())).await;
+    let client = builder(&stub.url(), "me").build().unwrap();
+    let error = client.acquire("thing", "free", "busy").await.unwrap_err();
+    assert!(matches!(error, Error::NotBoskos { .. }), "{error:?}");
+    assert!(error.to_string().contains("redirects to https://127.0.0.1: name an https URL"), "{error}");
 }

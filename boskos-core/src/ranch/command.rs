@@ -130,6 +130,8 @@ pub enum SyncChange {
 pub struct Watch {
     /// What matches.
     pub filter: Filter,
+    /// Only what changed after that counts; see [`Ranch::settled_up_to`](super::Ranch::settled_up_to).
+    pub since: Option<Sequence>,
     /// How long to wait.
     pub wait: Duration,
 }

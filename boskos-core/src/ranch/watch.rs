@@ -9,6 +9,7 @@ use super::{
     command::{CallId, Filter, Refusal, Reply, Watch},
     inventory::Slot,
     kind::Kind,
+    plan::{Record, Sequence},
 };
 use crate::{MonoTime, Now, Resource, State};
 
@@ -88,6 +89,11 @@ impl Watches {
     }
 }
 
+/// When it changed last. What an undo gives back its age has a transition that is newer.
+fn newest(record: &Record) -> Sequence {
+    record.sequence.max(record.last_transition)
+}
+
 /// The states under which a filter's watch is found, each once; `None` is any.
 fn watched(filter: &Filter) -> Vec<Option<State>> {
     if filter.states.is_empty() {
@@ -101,18 +107,30 @@ fn watched(filter: &Filter) -> Vec<Option<State>> {
 
 impl Ranch {
     pub(super) fn watch(&mut self, call: CallId, watch: Watch, now: Now) {
-        if watch.wait.is_zero() || self.any_matches(&watch.filter) {
+        if watch.wait.is_zero() || self.any_matches(&watch.filter, watch.since.unwrap_or(0)) {
             return self.reply(call, Reply::Watched);
         }
         if self.watches.by_call.len() >= MAX_WATCHES {
             return self.refuse(call, Refusal::TooManyWatches);
         }
+        // Whatever lands from now on is later than all that was settled before.
         self.watches.add(call, watch.filter, now.mono.saturating_add(watch.wait));
     }
 
-    /// Whether the committed form of any resource matches.
-    fn any_matches(&self, filter: &Filter) -> bool {
-        let matches = |slot: &Slot| !slot.phantom && filter.matches(&slot.record.resource);
+    /// The sequence up to which all that was decided has landed or failed: what lands later is newer.
+    #[must_use]
+    pub fn settled_up_to(&self) -> Sequence {
+        let in_flight = self.flights.values().flat_map(|flight| &flight.changes);
+        let sequences = in_flight.filter_map(|change| change.to.as_ref()).map(|record| newest(record));
+        sequences.min().map_or(self.next_sequence, |first| self.next_sequence.min(first.saturating_sub(1)))
+    }
+
+    /// Whether the committed form of any resource matches and is newer than `since`; 0 is any.
+    #[must_use]
+    pub fn any_matches(&self, filter: &Filter, since: Sequence) -> bool {
+        let matches = |slot: &Slot| {
+            !slot.phantom && (since == 0 || newest(&slot.record) > since) && filter.matches(&slot.record.resource)
+        };
         let of_type = |r#type| filter.types.is_empty() || filter.types.contains(r#type);
         let of_state = |state| filter.states.is_empty() || filter.states.contains(state);
         let in_flight = self.flights.values().flat_map(|flight| &flight.changes);
@@ -146,7 +164,7 @@ mod tests {
     #[test]
     fn watch_beyond_the_limit_is_refused_and_not_answered_as_if_there_were_a_match() {
         let mut ranch = Ranch::empty(Limits::default(), Box::new(|| "made".into()));
-        let watch = Watch { filter: Filter::default(), wait: Duration::from_secs(1) };
+        let watch = Watch { filter: Filter::default(), since: None, wait: Duration::from_secs(1) };
         for call in 0..=MAX_WATCHES as u64 {
             ranch.decide(CallId(call), Command::Watch(watch.clone()), Now::default());
         }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ::http::StatusCode;
+use ::http::{HeaderName, HeaderValue, StatusCode};
 use boskos_core::{
     Owner, Resource, ResourceName, ResourceType, State,
     ranch::{
@@ -23,8 +23,13 @@ use crate::{
 /// Resources looked at under the lock in one go.
 const PAGE: usize = 256;
 
+/// The header that tells up to where a listing goes, for `since`. Opaque to callers.
+const SEQUENCE: HeaderName = HeaderName::from_static("boskos-sequence");
+
 struct Asked {
     filter: Filter,
+    /// Waits for what is newer than the listing that said so.
+    since: Option<String>,
     after: Option<ResourceName>,
     limit: usize,
     wait: Duration,
@@ -35,17 +40,28 @@ pub(super) async fn list(app: &App, query: &str) -> Reply {
         Ok(asked) => asked,
         Err(text) => return error(StatusCode::BAD_REQUEST, &text),
     };
+    // Of another ranch, before a restart say: anything is news.
+    let since = asked.since.as_deref().and_then(|text| app.steward.sequence_of(text));
     if !asked.wait.is_zero() {
-        let watch = Watch { filter: asked.filter.clone(), wait: asked.wait };
+        let watch = Watch { filter: asked.filter.clone(), since, wait: asked.wait };
         if let command::Reply::Refused(refusal) = app.steward.call(Command::Watch(watch)).await.open().0 {
             return error(StatusCode::SERVICE_UNAVAILABLE, &refusal.to_string()).with_retry_after(1);
         }
+    }
+    // Before the listing: what lands between is told twice rather than not at all.
+    let up_to = app.steward.sequence_text();
+    let with_sequence = |reply: Reply| match HeaderValue::try_from(up_to) {
+        Ok(value) => reply.with_header(SEQUENCE, value),
+        Err(_) => reply,
+    };
+    if since.is_some_and(|since| app.steward.read(|ranch, _| !ranch.any_matches(&asked.filter, since))) {
+        return with_sequence(Reply::json("[]\n"));
     }
     let Some(mut listing) = Listing::open(app.steward.clone(), asked) else {
         return error(StatusCode::SERVICE_UNAVAILABLE, "too many listings are under way, try again later")
             .with_retry_after(1);
     };
-    Reply::json_stream(ReplyBody::pages(move || listing.next()))
+    with_sequence(Reply::json_stream(ReplyBody::pages(move || listing.next())))
 }
 
 pub(super) fn one(app: &App, name: &str) -> Reply {
@@ -56,7 +72,8 @@ pub(super) fn one(app: &App, name: &str) -> Reply {
 }
 
 fn read(text: &str, max_wait: Duration) -> Result<Asked, String> {
-    let mut asked = Asked { filter: Filter::default(), after: None, limit: usize::MAX, wait: Duration::ZERO };
+    let mut asked =
+        Asked { filter: Filter::default(), since: None, after: None, limit: usize::MAX, wait: Duration::ZERO };
     for (key, value) in query::pairs(text) {
         match &*key {
             "type" => asked.filter.types.push(ResourceType::from(&*value)),
@@ -66,6 +83,7 @@ fn read(text: &str, max_wait: Duration) -> Result<Asked, String> {
             "limit" => {
                 asked.limit = value.parse().map_err(|_| format!("limit must be a whole number, not {value:?}"))?;
             }
+            "since" => asked.since = Some(value.into_owned()),
             "wait" => asked.wait = wait_of(&value, max_wait).map_err(|error| error.to_string())?,
             _ => {}
         }

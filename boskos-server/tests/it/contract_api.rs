@@ -97,6 +97,20 @@ fn listing_waits_for_its_first_match_without_holding_anything() {
         let found = waiting.response().expect_status(200).json();
         assert_eq!((found.as_array().unwrap().len(), &found[0]["name"]), (1, &json!("e")));
         assert_eq!(server.standing("e"), ("clean".to_owned(), String::new()));
+        // What was told already ends no further wait; what changes after that does.
+        let told = server.get("/api/v1/resources?state=clean");
+        let since = told.header("boskos-sequence").unwrap().to_owned();
+        let again = format!("/api/v1/resources?state=clean&since={since}");
+        assert_eq!(server.get(&format!("{again}&wait=10ms")).expect_status(200).text(), "[]\n");
+        waiting.send_request("GET", &format!("{again}&wait=50s"));
+        server.take("u", "clean", "me");
+        server.release("e", "clean", "me");
+        assert_eq!(waiting.response().expect_status(200).json().as_array().unwrap().len(), 1);
+        // It is news still to one who asks later, as everything is to one who was told by another server.
+        assert_eq!(server.names(&format!("state=clean&wait=50s&since={since}")), ["e"]);
+        for unknown in ["0.9999999", "", "nonsense"] {
+            assert_eq!(server.names(&format!("state=clean&wait=50s&since={unknown}")), ["e"]);
+        }
         // The end of the wait is an empty list.
         assert_eq!(server.get("/api/v1/resources?state=nope&wait=10ms").expect_status(200).text(), "[]\n");
     });

@@ -151,8 +151,8 @@ fn args_are_accepted(container: &Value) {
         "reaper" => flags::try_parse_from::<boskos_reaper::Flags, _>(line()).map(|_| parsed),
         "janitor" => flags::try_parse_from::<boskos_janitor::Flags, _>(line()).map(|_| parsed),
         "cleaner" => flags::try_parse_from::<boskos_cleaner::Flags, _>(line()).map(|_| parsed),
-        "mason" => flags::try_parse_from::<mason::flags::Flags, _>(line()).map(|_| parsed),
-        "metrics" => flags::try_parse_from::<metrics::flags::Flags, _>(line()).map(|_| parsed),
+        "mason" => flags::try_parse_from::<boskos_mason::flags::Flags, _>(line()).map(|_| parsed),
+        "metrics" => flags::try_parse_from::<boskos_metrics::flags::Flags, _>(line()).map(|_| parsed),
         other => panic!("no such image: {other}"),
     };
     assert!(outcome.is_ok(), "{image} {args:?}: {}", outcome.err().unwrap());

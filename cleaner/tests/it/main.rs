@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod away;
 mod kills;
+mod older;
 mod orphans;
 mod pass;
 mod process;

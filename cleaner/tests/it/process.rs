@@ -59,3 +59,9 @@ fn bad_command_lines_are_one_line() {
     let (code, help, _) = run(BINARY, &["--help"]);
     assert!(code == 0 && help.contains("--cleaner-count <COUNT>"), "{help}");
 }
+
+#[test]
+fn it_tells_its_version() {
+    let (code, version, errors) = run(BINARY, &["--version"]);
+    assert!(code == 0 && errors.is_empty() && version.contains(env!("CARGO_PKG_VERSION")), "{version}{errors}");
+}

@@ -12,16 +12,19 @@ use boskos_testkit::Server;
 
 /// `clusters` clusters and an account for each.
 pub(crate) async fn server(clusters: usize) -> Server {
+    Server::start(&config(clusters)).await
+}
+
+pub(crate) fn config(clusters: usize) -> String {
     let names: Vec<String> = (0..clusters).map(|number| format!("account-{number:04}")).collect();
     let names = names.join(", ");
-    Server::start(&format!(
+    format!(
         "resources:
 - {{type: account, state: free, names: [{names}]}}
 - {{type: cluster, state: raw, min-count: {clusters}, max-count: {clusters}, needs: {{account: 1}}}}
 - {{type: fixed, state: toBeDeleted, names: [fixed]}}
 "
-    ))
-    .await
+    )
 }
 
 /// Makes a cluster of `count` accounts, in state `state`.

@@ -107,6 +107,41 @@ async fn expired_credentials_pause_the_type_and_count_against_nothing() {
 }
 
 #[tokio::test]
+async fn expired_credentials_quarantine_nobody_who_had_failed_before() {
+    let fresh = ["t3", "t4", "t5", "t6"];
+    let server = serve(&[dirty("thing", &["t1", "t2"]), dirty("thing", &fresh).replace("dirty", "free")]).await;
+    let me = server.client("me");
+    for name in ["t1", "t2"] {
+        me.acquire_by_state("dirty", "x", &[name.into()]).await.unwrap();
+        me.update(name, "x", &[("janitor-failures".to_owned(), Some("4".to_owned()))].into()).await.unwrap();
+        me.release(name, "dirty").await.unwrap();
+    }
+    for pool in ["--pool-size=1", "--pool-size=6"] {
+        let scripts = Scripts::new();
+        let script = scripts.write("clean", "echo $N >> $D/calls\nexit 1\n");
+        let mut scene = Scene::new(&server, &["thing"], &script, &[pool]);
+        // First seen, they rest. Then they are due, and those that were dirty longest.
+        scene.settle().await;
+        scene.later(Duration::from_secs(3600));
+        for name in fresh {
+            if me.acquire_by_state("free", "x", &[name.into()]).await.is_ok() {
+                me.release(name, "dirty").await.unwrap();
+            }
+        }
+        scene.settle().await;
+        assert!(is_paused(&scene));
+        let calls = scripts.lines("calls");
+        assert!(calls.contains(&"t1".to_owned()) && calls.contains(&"t2".to_owned()), "{calls:?}");
+        for name in ["t1", "t2"] {
+            assert_eq!(stands(&me, name).await, "dirty  janitor-failures=4", "{name}");
+        }
+        for name in fresh {
+            assert_eq!(stands(&me, name).await, "dirty", "{name}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_command_that_went_missing_counts_against_nothing_and_is_found_again() {
     let server = serve(&[dirty("thing", &["t1", "t2"])]).await;
     let scripts = Scripts::new();

@@ -137,3 +137,9 @@ async fn it_outlives_a_server_that_is_away() {
     assert!(daemon.is_running());
     assert!(!daemon.log().concat().contains(CANARY));
 }
+
+#[test]
+fn it_tells_its_version() {
+    let (code, version, errors) = run(BINARY, &["--version"]);
+    assert!(code == 0 && errors.is_empty() && version.contains(env!("CARGO_PKG_VERSION")), "{version}{errors}");
+}

@@ -59,8 +59,13 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) fn new(server: &Server, types: &[&str], script: &Path, args: &[&str]) -> Self {
+        Self::at(&server.url(), types, script, args)
+    }
+
+    /// The same before whatever answers at `url`.
+    pub(crate) fn at(url: &str, types: &[&str], script: &Path, args: &[&str]) -> Self {
         let (clock, hand) = Clock::manual();
-        let client = server.builder(OWNER).clock(clock).build().unwrap();
+        let client = Client::builder(url, OWNER).without_proxies().clock(clock).build().unwrap();
         let stop = Shutdown::new();
         let frame = Frame::assemble("boskos-janitor", client.clone(), stop.clone()).unwrap();
         let (listed, path) = (types.join(","), script.to_str().unwrap());

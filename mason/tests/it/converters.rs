@@ -3,7 +3,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use boskos_client::{Client, Clock};
-use mason::ConfigSource;
+use boskos_mason::ConfigSource;
 
 use crate::harness::{Daemon, GOOD, Server, eventually, is, listed, look};
 
@@ -48,7 +48,7 @@ async fn failing_ones_leave_everything_dirty() {
     for script in scripts {
         let server = Server::start(ONE).await;
         let user = server.client("me");
-        let path = server.script("make", script);
+        let path = crate::harness::script(&server, "make", script);
         // Its pause does not end: the clock stands still for all but the command.
         let client = Client::builder(server.url(), "mason").without_proxies().clock(Clock::manual().0).build().unwrap();
         let daemon = Daemon::start_with(&client, ConfigSource::Server, &path, "1s");
@@ -65,7 +65,11 @@ async fn leased_resources_are_not_theirs_to_set() {
     let server = Server::start(ONE).await;
     let user = server.client("me");
     for text in ["\"- other\\n\"", "\"\"", "null"] {
-        let script = server.script("make", &format!("printf '%s' '{{\"leasedResources\":{text},\"a\":\"1\"}}'"));
+        let script = crate::harness::script(
+            &server,
+            "make",
+            &format!("printf '%s' '{{\"leasedResources\":{text},\"a\":\"1\"}}'"),
+        );
         let daemon = Daemon::start(&server.client("mason"), &script);
         eventually("made", async || is(&user, "c1", "free").await).await;
         assert_eq!(listed(&user, "c1").await, ["a1".into()], "{text}");
@@ -89,7 +93,7 @@ while [ ! -s {dir}/child ]; do sleep 0.01; done
 touch {dir}/ready
 while :; do sleep 0.1; done"
     );
-    let daemon = Daemon::start(&server.client("mason"), &server.script("make", &body));
+    let daemon = Daemon::start(&server.client("mason"), &crate::harness::script(&server, "make", &body));
     eventually("it runs", async || Path::new(&format!("{dir}/ready")).exists()).await;
     let stop = tokio::spawn(daemon.stop());
     let mut dirty = false;
@@ -111,7 +115,7 @@ async fn what_they_leave_running_is_ended() {
     let server = Server::start(ONE).await;
     let (user, child) = (server.client("me"), server.dir.path().join("child"));
     let body = format!("sleep 1000 & echo $! > {}; echo '{{}}'", child.display());
-    let daemon = Daemon::start(&server.client("mason"), &server.script("make", &body));
+    let daemon = Daemon::start(&server.client("mason"), &crate::harness::script(&server, "make", &body));
     eventually("made", async || is(&user, "c1", "free").await).await;
     assert!(is_gone(&child));
     daemon.stop().await;
@@ -131,7 +135,7 @@ async fn one_that_fails_holds_up_no_other_of_its_type() {
     let runs = server.dir.path().join("runs");
     // The resource comes first in what it is told.
     let body = format!("case $(cut -c 1-80) in *'\"bad\"'*) echo x >> {}; exit 1;; esac; echo '{{}}'", runs.display());
-    let daemon = Daemon::start(&server.client("mason"), &server.script("make", &body));
+    let daemon = Daemon::start(&server.client("mason"), &crate::harness::script(&server, "make", &body));
     eventually("the other one made", async || is(&user, "c1", "free").await).await;
     eventually("the bad one failed", async || failures(&daemon) >= 1).await;
     // A new one comes while the bad one is paused.
@@ -147,7 +151,7 @@ async fn lost_leases_end_the_work_and_are_left_alone() {
     let server = Server::start(ONE).await;
     let user = server.client("me");
     let started = server.dir.path().join("started");
-    let script = server.script("make", &format!("echo $$ > {}; sleep 1000", started.display()));
+    let script = crate::harness::script(&server, "make", &format!("echo $$ > {}; sleep 1000", started.display()));
     let (clock, hand) = Clock::manual();
     let client = Client::builder(server.url(), "mason").without_proxies().clock(clock).build().unwrap();
     let daemon = Daemon::start(&client, &script);
@@ -170,7 +174,8 @@ async fn good_one_may_print_nothing_to_note() {
     let server = Server::start(ONE).await;
     let user = server.client("me");
     for (n, body) in [GOOD, "echo '{}'", "echo null >&2; echo ' {} '"].into_iter().enumerate() {
-        let daemon = Daemon::start(&server.client("mason"), &server.script(&format!("make{n}"), body));
+        let daemon =
+            Daemon::start(&server.client("mason"), &crate::harness::script(&server, &format!("make{n}"), body));
         eventually("made", async || is(&user, "c1", "free").await).await;
         daemon.stop().await;
         for (name, from, to) in [("a1", "c1", "free"), ("c1", "free", "dirty")] {

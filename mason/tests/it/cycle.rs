@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use boskos_client::Resource;
 use boskos_core::leased::format_leased;
-use mason::{ConfigSource, MasonClient};
+use boskos_mason::{ConfigSource, MasonClient};
 
 use crate::harness::{Daemon, GOOD, PATIENCE, Server, eventually, is, listed, look, note, proxy::Proxy, shift};
 
@@ -32,7 +32,8 @@ async fn cluster_is_made_leased_expires_is_torn_down_and_its_account_comes_back(
     note(&user, "a1", "access-key-id", "key1").await;
     // The one that was updated least recently is taken.
     note(&user, "a2", "access-key-id", "key2").await;
-    let script = server.script("make", &format!("cat > {}; echo '{{\"endpoint\":\"e\"}}'", input.display()));
+    let script =
+        crate::harness::script(&server, "make", &format!("cat > {}; echo '{{\"endpoint\":\"e\"}}'", input.display()));
     let daemon = Daemon::start(&server.client("mason"), &script);
     let cluster = acquired(&user).await;
     let (name, state) = (cluster.name.as_str(), cluster.name.as_str());
@@ -92,7 +93,7 @@ async fn recycling_takes_back_what_is_there_whatever_the_list_says() {
         }
         note(&user, "c2", "leasedResources", "- a3\n- a4\n").await;
         shift(&user, "c2", "dirty", "busy-elsewhere").await;
-        let daemon = Daemon::start(&server.client("mason"), &server.script("make", GOOD));
+        let daemon = Daemon::start(&server.client("mason"), &crate::harness::script(&server, "make", GOOD));
         for name in ["a1", "a2"] {
             eventually("recycled", async || is(&user, name, "dirty").await).await;
             shift(&user, name, "dirty", "free").await;
@@ -111,7 +112,7 @@ async fn recycling_takes_back_what_is_there_whatever_the_list_says() {
 async fn clients_take_and_give_back_the_whole() {
     let server = Server::start(NAMED).await;
     let user = server.client("me");
-    let daemon = Daemon::start(&server.client("mason"), &server.script("make", GOOD));
+    let daemon = Daemon::start(&server.client("mason"), &crate::harness::script(&server, "make", GOOD));
     eventually("both made", async || daemon.work.done("cluster") == 2).await;
     daemon.stop().await;
     let composites = MasonClient::new(user.clone());
@@ -157,7 +158,7 @@ async fn two_masons_share_the_work() {
     );
     let server = Server::start(&config).await;
     let user = server.client("me");
-    let script = server.script("make", GOOD);
+    let script = crate::harness::script(&server, "make", GOOD);
     let daemons = [(); 2].map(|()| Daemon::start(&server.client("mason"), &script));
     eventually("all made", async || daemons.iter().map(|daemon| daemon.work.done("cluster")).sum::<u64>() == 6).await;
     let mut named = Vec::new();
@@ -181,7 +182,11 @@ async fn two_masons_share_the_work() {
 async fn server_may_restart_under_it() {
     let mut server = Server::start_kept(NAMED).await;
     let gate = server.dir.path().join("gate");
-    let script = server.script("make", &format!("while [ ! -e {} ]; do sleep 0.05; done; {GOOD}", gate.display()));
+    let script = crate::harness::script(
+        &server,
+        "make",
+        &format!("while [ ! -e {} ]; do sleep 0.05; done; {GOOD}", gate.display()),
+    );
     let daemon = Daemon::start(&server.client("mason"), &script);
     let user = server.client("me");
     eventually("both have their parts", async || {
@@ -210,7 +215,7 @@ async fn older_servers_do_with_a_file() {
     shift(&user, "a1", "free", "c1").await;
     let proxy = Proxy::older(server.address).await;
     let client = crate::harness::client(&proxy.url(), "mason");
-    let script = server.script("make", GOOD);
+    let script = crate::harness::script(&server, "make", GOOD);
 
     let daemon = Daemon::start(&client, &script);
     eventually("it says why it does nothing", async || {

@@ -64,7 +64,7 @@ async fn cut_after(last: usize) -> bool {
     }
     // Recycled first, since it was updated last.
     note(&user, "c2", "unused", "x").await;
-    let converter = format!("--converter=Creator={}", server.script("make", GOOD).display());
+    let converter = format!("--converter=Creator={}", crate::harness::script(&server, "make", GOOD).display());
     let mut proxy = Proxy::cutting(server.address, last).await;
     let mut mason = binary(&proxy.url(), &["--cleaner-count=1", &converter]).spawn().unwrap();
     let was_cut = tokio::time::timeout(PATIENCE, async {

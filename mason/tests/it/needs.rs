@@ -15,7 +15,7 @@ const TWO_NEEDS: &str = "resources:
 async fn nothing_is_held_while_something_is_missing() {
     let server = Server::start(TWO_NEEDS).await;
     let user = server.client("me");
-    let daemon = Daemon::start(&server.client("mason"), &server.script("make", GOOD));
+    let daemon = Daemon::start(&server.client("mason"), &crate::harness::script(&server, "make", GOOD));
     let waits = async |r#type: &str| {
         user.queue().await.unwrap().iter().any(|place| place.r#type.as_str() == r#type && place.parked)
     };
@@ -50,7 +50,7 @@ async fn who_waits_holds_up_nobody_else() {
     );
     let server = Server::start(&config).await;
     let user = server.client("me");
-    let daemon = Daemon::start(&server.client("mason"), &server.script("make", GOOD));
+    let daemon = Daemon::start(&server.client("mason"), &crate::harness::script(&server, "make", GOOD));
     eventually("made", async || is(&user, "c1", "free").await).await;
     eventually("all others wait", async || user.queue().await.unwrap().len() == 30).await;
     // A stop lets go of all of them.
@@ -71,7 +71,7 @@ async fn several_of_a_dynamic_type_are_made_on_demand() {
     )
     .await;
     let user = server.client("me");
-    let daemon = Daemon::start(&server.client("mason"), &server.script("make", GOOD));
+    let daemon = Daemon::start(&server.client("mason"), &crate::harness::script(&server, "make", GOOD));
     eventually("made", async || is(&user, "c1", "free").await).await;
     assert_eq!(listed(&user, "c1").await.len(), 2);
     daemon.stop().await;
@@ -89,7 +89,7 @@ async fn several_of_one_type_are_waited_for_without_holding_one() {
     )
     .await;
     let user = server.client("me");
-    let daemon = Daemon::start(&server.client("mason"), &server.script("make", GOOD));
+    let daemon = Daemon::start(&server.client("mason"), &crate::harness::script(&server, "make", GOOD));
     eventually("it has what it makes", async || look(&user, "c1").await.0 == "cleaning").await;
     // Somebody who wants the one that is there gets it, though mason looks again and again.
     let account = user.acquire_wait("account", "free", "busy", Some(Duration::from_secs(30))).await.unwrap();

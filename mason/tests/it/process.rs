@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use boskos_testkit::spellings;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{GOOD, Server, binary, eventually, is, listed, note};
@@ -40,13 +41,6 @@ const VALUES: [(&str, &str); 14] = [
 
 const BOOLEANS: [&str; 2] = ["in_memory", "profile-memory-usage"];
 
-const SPELLINGS: [fn(&str, &str) -> Vec<String>; 4] = [
-    |flag, value| vec![format!("-{flag}"), value.to_owned()],
-    |flag, value| vec![format!("--{flag}"), value.to_owned()],
-    |flag, value| vec![format!("-{flag}={value}")],
-    |flag, value| vec![format!("--{flag}={value}")],
-];
-
 fn wait_for_line(command: &mut Command, word: &str) -> (std::process::Child, String) {
     let mut child = command.spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
@@ -70,10 +64,7 @@ fn failed(args: &[&str]) -> String {
 
 #[test]
 fn every_flag_in_every_spelling_starts_it() {
-    let booleans = ["-{}", "--{}", "-{}=true", "--{}=1"];
-    for (spell, boolean) in SPELLINGS.iter().zip(booleans) {
-        let mut args: Vec<String> = BOOLEANS.iter().map(|flag| boolean.replace("{}", flag)).collect();
-        args.extend(VALUES.iter().flat_map(|(flag, value)| spell(flag, value)));
+    for args in spellings(&VALUES, &BOOLEANS) {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let (mut child, _) = wait_for_line(&mut binary("http://127.0.0.1:9", &args), "\"started\"");
         kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
@@ -109,7 +100,7 @@ async fn stops_in_order_amid_a_command() {
     let server = Server::start(ONE).await;
     let (user, dir) = (server.client("me"), server.dir.path().display().to_string());
     let body = format!("trap 'echo told > {dir}/told; exit 1' TERM; touch {dir}/ready; while :; do sleep 0.05; done");
-    let converter = format!("--converter=Creator={}", server.script("make", &body).display());
+    let converter = format!("--converter=Creator={}", crate::harness::script(&server, "make", &body).display());
     let mut child = binary(&server.url(), &[&converter]).spawn().unwrap();
     eventually("it runs", async || Path::new(&format!("{dir}/ready")).exists()).await;
     assert_eq!(listed(&user, "c1").await, ["a1".into()]);
@@ -137,7 +128,7 @@ async fn nothing_secret_is_said() {
         note(&user, "c1", "token", &format!("{CANARY}-cluster")).await;
         fs::write(server.dir.path().join("password"), format!("{CANARY}-password")).unwrap();
         let password = format!("--password-file={}/password", server.dir.path().display());
-        let converter = format!("--converter=Creator={}", server.script("make", body).display());
+        let converter = format!("--converter=Creator={}", crate::harness::script(&server, "make", body).display());
         let args = [&*converter, &password, "--username=me", "--log-level=trace"];
         let url = server.url().replace("http://", &format!("http://me:{CANARY}-url@"));
         let (word, reason) = if n == 0 { ("\"made\"", "") } else { ("not made", "construct") };
@@ -156,9 +147,16 @@ async fn nothing_secret_is_said() {
 async fn made_by_the_binary() {
     let server = Server::start(ONE).await;
     let user = server.client("me");
-    let converter = format!("Creator={}", server.script("make", GOOD).display());
+    let converter = format!("Creator={}", crate::harness::script(&server, "make", GOOD).display());
     let mut child = binary(&server.url(), &["-converter", &converter]).spawn().unwrap();
     eventually("made", async || is(&user, "c1", "free").await).await;
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn it_tells_its_version() {
+    let output = binary("http://127.0.0.1:9", &["--version"]).stdout(std::process::Stdio::piped()).output().unwrap();
+    let version = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && version.contains(env!("CARGO_PKG_VERSION")), "{version}");
 }

@@ -1,42 +1,23 @@
 //! Real servers and the daemon in this process; HTTP spoken by hand.
 
 use std::{
-    fs,
     net::SocketAddr,
-    path::Path,
     process::{Command, ExitCode, Stdio},
-    sync::Arc,
-    time::Duration,
 };
 
 use boskos_client::{Client, State, frame::Frame, types::TypeSelection};
-use boskos_core::ranch::Limits as RanchLimits;
+use boskos_metrics::{Board, Collector, Watcher, Web};
 use boskos_runtime::{
     health::Readiness,
     signal::{Cause, Shutdown},
 };
-use boskos_server::{
-    http::Limits as HttpLimits,
-    server::{self, Options, Ports, Running},
-    store::{MemoryStore, Store},
-};
-use metrics::{Board, Collector, Watcher, Web};
+pub(crate) use boskos_testkit::{PATIENCE, Server, eventually};
 use prometheus::{Registry, TextEncoder};
-use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     task::JoinHandle,
 };
-
-/// What must happen is waited for this long; a machine under load may need much of it.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
-pub(crate) struct Server {
-    pub(crate) address: SocketAddr,
-    pub(crate) dir: TempDir,
-    running: Option<Running>,
-}
 
 /// The daemon in this process.
 pub(crate) struct Daemon {
@@ -49,57 +30,6 @@ pub(crate) struct Daemon {
 
 /// Status, head in lower case, body.
 pub(crate) type Answer = (u16, String, String);
-
-// === impl Server ===
-
-impl Server {
-    pub(crate) async fn start(config: &str) -> Self {
-        let dir = TempDir::new().unwrap();
-        fs::write(dir.path().join("config.yaml"), config).unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let running = Some(serve(dir.path(), listener).await);
-        Self { address, dir, running }
-    }
-
-    pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    pub(crate) async fn stop(&mut self) {
-        if let Some(running) = self.running.take() {
-            running.stop().await.unwrap();
-        }
-    }
-
-    /// Starts anew, with another config.
-    pub(crate) async fn restart(&mut self, config: &str) {
-        self.stop().await;
-        fs::write(self.dir.path().join("config.yaml"), config).unwrap();
-        let listener = loop {
-            match TcpListener::bind(self.address).await {
-                Ok(listener) => break listener,
-                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-            }
-        };
-        self.running = Some(serve(self.dir.path(), listener).await);
-    }
-}
-
-async fn serve(dir: &Path, http: TcpListener) -> Running {
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
-    let options = Options {
-        config: dir.join("config.yaml"),
-        update_period: Duration::from_secs(600),
-        max_wait: Duration::from_secs(50),
-        ranch: RanchLimits::default(),
-        http: HttpLimits::default(),
-        data_dir: None,
-    };
-    let health = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let metrics = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    server::start(options, store, Ports { http, health, metrics }).await.unwrap()
-}
 
 pub(crate) fn builder(url: &str) -> boskos_client::ClientBuilder {
     Client::builder(url, "Metrics").without_proxies()
@@ -173,16 +103,6 @@ pub(crate) async fn stub(answer: impl Fn(&str) -> String + Send + Sync + 'static
         }
     });
     address
-}
-
-/// Waits until `check` holds.
-pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut check: impl FnMut() -> F) {
-    let waited = tokio::time::timeout(PATIENCE, async {
-        while !check().await {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    });
-    waited.await.unwrap_or_else(|_| panic!("never happened: {what}"));
 }
 
 /// The real binary on free ports.

@@ -7,6 +7,7 @@ use std::{
     process::Child,
 };
 
+use boskos_testkit::spellings;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{Server, binary, call, eventually};
@@ -27,13 +28,6 @@ const VALUES: [(&str, &str); 11] = [
     ("port", "0"),
     ("health-port", "0"),
     ("metrics-port", "0"),
-];
-
-const SPELLINGS: [fn(&str, &str) -> Vec<String>; 4] = [
-    |flag, value| vec![format!("-{flag}"), value.to_owned()],
-    |flag, value| vec![format!("--{flag}"), value.to_owned()],
-    |flag, value| vec![format!("-{flag}={value}")],
-    |flag, value| vec![format!("--{flag}={value}")],
 ];
 
 /// Starts it and waits until it serves; where, and what it said by then.
@@ -59,9 +53,7 @@ fn stop(mut child: Child) -> String {
 
 #[test]
 fn every_flag_in_every_spelling_starts_it() {
-    for (spell, boolean) in SPELLINGS.iter().zip(["-{}", "--{}", "-{}=true", "--{}=F"]) {
-        let mut args = vec![boolean.replace("{}", "profile-memory-usage")];
-        args.extend(VALUES.iter().flat_map(|(flag, value)| spell(flag, value)));
+    for args in spellings(&VALUES, &["profile-memory-usage"]) {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         stop(start("http://127.0.0.1:9", &args).0);
     }
@@ -89,7 +81,7 @@ async fn binary_serves_all_types_and_outlives_the_server() {
     let (child, web, _) = start(&server.url(), &[]);
     let page = async || call(web, "GET", "/", "Accept: text/html\r\n").await.2;
     eventually("it is shown", async || page().await.contains("<td>thing</td><td>0</td>")).await;
-    server.restart("resources: [{type: new, state: free, names: [n]}]").await;
+    server.restart_with("resources: [{type: new, state: free, names: [n]}]").await;
     eventually("asked live", async || call(web, "GET", "/?type=new", "").await.0 == 200).await;
     tokio::task::spawn_blocking(move || stop(child)).await.unwrap();
 }
@@ -113,4 +105,40 @@ async fn nothing_secret_is_said_or_shown() {
         all += &tokio::task::spawn_blocking(move || stop(child)).await.unwrap();
         assert!(!all.contains(CANARY), "{all}");
     }
+}
+
+#[test]
+fn it_tells_its_version() {
+    let output = binary("http://127.0.0.1:9", &["--version"]).stdout(std::process::Stdio::piped()).output().unwrap();
+    let version = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && version.contains(env!("CARGO_PKG_VERSION")), "{version}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn told_to_stop_it_stops_though_the_server_hangs() {
+    let (address, task) = boskos_testkit::silent().await;
+    let (child, _, _) = start(&format!("http://{address}"), &[]);
+    let ended = tokio::task::spawn_blocking(move || stop(child));
+    tokio::time::timeout(boskos_testkit::PATIENCE, ended).await.unwrap().unwrap();
+    task.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_one_shows_the_same_and_disturbs_nothing() {
+    let server = Server::start(CONFIG).await;
+    let user = server.client("me");
+    user.acquire("thing", "free", "busy").await.unwrap();
+    let before = user.resource("thing1").await.unwrap();
+    let (one, first, _) = start(&server.url(), &[]);
+    let (two, second, _) = start(&server.url(), &[]);
+    for web in [first, second] {
+        eventually("it is shown", async || call(web, "GET", "/", "Accept: text/html\r\n").await.2.contains("thing"))
+            .await;
+        let (status, _, json) = call(web, "GET", "/?type=thing", "").await;
+        assert!(status == 200 && json.contains(r#""current":{"busy":1},"owner":{"me":1}"#), "{json}");
+    }
+    tokio::task::spawn_blocking(move || stop(one)).await.unwrap();
+    assert_eq!(call(second, "GET", "/?type=thing", "").await.0, 200);
+    tokio::task::spawn_blocking(move || stop(two)).await.unwrap();
+    assert_eq!(user.resource("thing1").await.unwrap(), before);
 }

@@ -9,7 +9,7 @@ use boskos_client::{
 };
 use boskos_reaper::{Flags, OWNER, Reaper};
 use boskos_runtime::{flags, signal::Shutdown};
-use boskos_testkit::{Logs, Server, look};
+use boskos_testkit::{Logs, OlderServer, Server, look};
 
 const CONFIG: &str = "resources:
 - {type: thing, state: free, names: [busy, cleaning, leased, used, unowned]}
@@ -82,16 +82,52 @@ async fn types_expire_after_times_of_their_own_and_what_is_fresh_stays() {
     assert_eq!(look(&me, "other").await, ("dirty".into(), String::new()));
 }
 
-#[tokio::test]
-async fn a_second_reaper_amid_work_takes_nothing_that_is_alive() {
-    let (server, me) = scene().await;
-    let before = stands(&me).await;
-    let (mut one, _one) = reaper(&server.client(OWNER), TypeSelection::all(), &[]);
-    let (mut two, _two) = reaper(&server.client(OWNER), TypeSelection::all(), &[]);
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_reaper_amid_work_takes_nothing_that_is_alive_and_nothing_twice() {
+    let names: Vec<String> = (0..50).map(|number| format!("stale{number:02}")).collect();
+    let server =
+        Server::start(&format!("resources: [{{type: thing, state: free, names: [alive, {}]}}]", names.join(", ")))
+            .await;
+    let (dead, living) = (server.client("dead"), server.client("living"));
+    living.acquire_by_state("free", "busy", &["alive".into()]).await.unwrap();
+    for name in &names {
+        dead.acquire_by_state("free", "busy", &[name.as_str().into()]).await.unwrap();
+    }
+    let holder = living.clone();
+    let beating = tokio::spawn(async move {
+        loop {
+            holder.sync_all().await.unwrap();
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let (mut one, frame_one) = reaper(&server.client(OWNER), TypeSelection::all(), &["--expire=4s"]);
+    let (mut two, frame_two) = reaper(&server.client(OWNER), TypeSelection::all(), &["--expire=4s"]);
     for _ in 0..3 {
         tokio::join!(pass(&mut one), pass(&mut two));
     }
-    assert_eq!(stands(&me).await, before);
+    assert_eq!(frame_one.work.done("thing") + frame_two.work.done("thing"), 50);
+    assert_eq!(look(&living, "alive").await, ("busy".into(), "living".into()));
+    for name in &names {
+        assert_eq!(look(&living, name).await, ("dirty".into(), String::new()), "{name}");
+    }
+    beating.abort();
+}
+
+#[tokio::test]
+async fn an_older_server_is_asked_once_a_pass_for_each_type_and_state() {
+    let server = OlderServer::start(|line| match line.contains("state=leased") {
+        true => (200, r#"{"t1":"me"}"#.to_owned()),
+        false => (200, "{}".to_owned()),
+    })
+    .await;
+    let client = Client::builder(server.url(), OWNER).without_proxies().build().unwrap();
+    let (mut reaper, frame) = reaper(&client, TypeSelection::fixed(["a".into(), "b".into()]), &["--expire=5m"]);
+    pass(&mut reaper).await;
+    pass(&mut reaper).await;
+    assert_eq!((frame.work.done("a"), frame.work.done("b")), (2, 2));
+    assert_eq!(server.with("POST /reset?").len(), 2 * 2 * 3);
+    assert_eq!(server.with("expire=5m").len(), 2 * 2 * 3);
 }
 
 #[tokio::test]

@@ -84,3 +84,9 @@ async fn it_outlives_a_server_that_is_away_and_says_so_once() {
     let log = daemon.log();
     assert!(log.len() <= 5 && !log.concat().contains(CANARY), "{log:#?}");
 }
+
+#[test]
+fn it_tells_its_version() {
+    let (code, version, errors) = run(BINARY, &["--version"]);
+    assert!(code == 0 && errors.is_empty() && version.contains(env!("CARGO_PKG_VERSION")), "{version}{errors}");
+}

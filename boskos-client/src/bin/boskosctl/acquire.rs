@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use boskos_client::{Client, Error, Resource};
+use boskos_client::{Client, Error, LeaseOptions, Resource};
 use boskos_runtime::{stdout, text};
 
 use crate::{args::Acquire, error::CtlError, signals::Signals};
@@ -13,8 +13,21 @@ const SETTLE: Duration = Duration::from_secs(10);
 pub(crate) async fn acquire(client: &Client, asked: &Acquire) -> Result<(), CtlError> {
     let mut signals = Signals::ending()?;
     let resource = take(client, asked, &mut signals).await?;
-    stdout::print_line(&text::printable_json(&resource.to_json()))?;
-    Ok(())
+    let json = resource.to_json();
+    let line = text::printable_json(&json);
+    // Untold it is nobody's: it goes back to the state that it came from, as that of a cancelled acquire does.
+    let untold = client.lease(resource, LeaseOptions::dropped_into(&asked.state));
+    match stdout::print_line(&line) {
+        Ok(()) => {
+            untold.into_resource();
+            Ok(())
+        }
+        Err(error) => {
+            drop(untold);
+            tokio::time::timeout(SETTLE, client.settled()).await.ok();
+            Err(error.into())
+        }
+    }
 }
 
 /// Takes one resource, or ends with a signal and gives back what was granted in that moment.
@@ -60,9 +73,6 @@ pub(crate) async fn release(client: &Client, name: &str, dest: &str) -> Result<(
 
 pub(crate) async fn metrics(client: &Client, r#type: &str) -> Result<(), CtlError> {
     let metric = client.metric(r#type).await.map_err(|error| CtlError::Metrics(r#type.to_owned(), error))?;
-    let json = boskos_core::wire::metric(&metric);
-    // An older server has no totals.
-    let json = if metric.total.is_empty() { json.replace(",\"total\":{}", "") } else { json };
-    stdout::print_line(&text::printable_json(&json))?;
+    stdout::print_line(&text::printable_json(&boskos_core::wire::metric_as_told(&metric)))?;
     Ok(())
 }

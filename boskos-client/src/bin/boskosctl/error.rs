@@ -26,6 +26,8 @@ pub(crate) enum CtlError {
     Acquire(#[source] Error),
     #[error("failed to release resource {name:?}")]
     Release { name: String, source: Error },
+    #[error("failed to release resource {name:?}: the server was away for {seconds} s")]
+    NotReleased { name: String, seconds: u64 },
     #[error("failed to get metrics for resource type {0:?}")]
     Metrics(String, #[source] Error),
     #[error(transparent)]

@@ -1,30 +1,30 @@
 //! `acquire --exec`: a command that runs while a resource is held.
 
 use std::{
-    env,
     ffi::{OsStr, OsString},
-    fs,
     io::{self, IsTerminal as _},
-    os::unix::{ffi::OsStrExt as _, fs::PermissionsExt as _, process::ExitStatusExt as _},
+    os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::ExitStatus,
     time::Duration,
 };
 
-use boskos_client::{Client, Lease, LeaseOptions};
+use boskos_client::{
+    Client, Clock, Lease, LeaseOptions,
+    process::{self, Group},
+};
 use boskos_runtime::{stdout, text};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-use tokio::process::{Child, Command};
+use rustix::process::Signal;
+use tokio::process::Command;
 
 use crate::{acquire, args::Acquire, error::CtlError, signals::Signals};
 
-/// From TERM to KILL.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long a server that is away at the end is waited for.
+const RELEASE_WAIT: Duration = Duration::from_secs(60);
 
 /// A command that runs.
 struct Running {
-    child: Child,
-    pid: Pid,
+    group: Group,
     /// It shares our process group, and the terminal's signals.
     on_terminal: bool,
 }
@@ -32,14 +32,14 @@ struct Running {
 /// Holds a resource while a command runs; returns the exit code.
 pub(crate) async fn exec(client: &Client, asked: &Acquire) -> Result<u8, CtlError> {
     let (command, arguments) = asked.exec.split_first().expect("clap asks for one at least");
-    let program = find(command, env::var_os("PATH").as_deref())?;
+    let program = find(command)?;
     let period = asked.period.to_std().filter(|period| !period.is_zero()).ok_or(CtlError::NotPositive("period"))?;
     let mut signals = Signals::all()?;
     let resource = acquire::take(client, asked, &mut signals).await?;
     let name = resource.name.as_str().to_owned();
     let options = LeaseOptions { period, ..LeaseOptions::dropped_into(&asked.release_state) };
     let lease = client.lease(resource, options);
-    let mut running = match Running::start(&program, command, arguments, &lease) {
+    let mut running = match Running::start(&program, command, arguments, &lease).await {
         Ok(running) => running,
         Err(error) => {
             let unstarted = CtlError::NotRunnable(command.clone(), error);
@@ -49,7 +49,9 @@ pub(crate) async fn exec(client: &Client, asked: &Acquire) -> Result<u8, CtlErro
     };
     loop {
         tokio::select! {
-            ended = running.child.wait() => {
+            ended = running.group.wait() => {
+                // What it left behind would go on working on what is somebody else's soon.
+                running.end(&mut signals).await;
                 let code = code_of(ended.map_err(CtlError::Wait)?);
                 return match release(lease, asked).await {
                     Ok(()) => Ok(code),
@@ -72,41 +74,20 @@ pub(crate) async fn exec(client: &Client, asked: &Acquire) -> Result<u8, CtlErro
 
 async fn release(lease: Lease, asked: &Acquire) -> Result<(), CtlError> {
     let name = lease.name().as_str().to_owned();
-    let released = lease.release(&asked.release_state).await;
-    released.map_err(|source| match source.is_lost() {
-        true => CtlError::LeaseLost { name, why: source.to_string() },
-        false => CtlError::Release { name, source },
-    })
+    match tokio::time::timeout(RELEASE_WAIT, lease.release(&asked.release_state)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(source)) if source.is_lost() => Err(CtlError::LeaseLost { name, why: source.to_string() }),
+        Ok(Err(source)) => Err(CtlError::Release { name, source }),
+        Err(_) => Err(CtlError::NotReleased { name, seconds: RELEASE_WAIT.as_secs() }),
+    }
 }
 
 /// The program that a shell would run.
-fn find(command: &OsStr, path: Option<&OsStr>) -> Result<PathBuf, CtlError> {
-    if command.as_bytes().contains(&b'/') {
-        return match runnable(Path::new(command)) {
-            Ok(()) => Ok(command.into()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(CtlError::CommandNotFound(command.to_owned())),
-            Err(error) => Err(CtlError::NotRunnable(command.to_owned(), error)),
-        };
-    }
-    let mut unrunnable = None;
-    for dir in env::split_paths(path.unwrap_or_default()).filter(|_| !command.is_empty()) {
-        let file = dir.join(command);
-        match runnable(&file) {
-            Ok(()) => return Ok(file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => unrunnable = Some(error),
-        }
-    }
-    Err(match unrunnable {
-        Some(error) => CtlError::NotRunnable(command.to_owned(), error),
-        None => CtlError::CommandNotFound(command.to_owned()),
+fn find(command: &OsStr) -> Result<PathBuf, CtlError> {
+    process::find_on_path(command).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => CtlError::CommandNotFound(command.to_owned()),
+        _ => CtlError::NotRunnable(command.to_owned(), error),
     })
-}
-
-fn runnable(file: &Path) -> io::Result<()> {
-    let metadata = fs::metadata(file)?;
-    let is_runnable = metadata.is_file() && metadata.permissions().mode() & 0o111 != 0;
-    if is_runnable { Ok(()) } else { Err(io::Error::new(io::ErrorKind::PermissionDenied, "not an executable file")) }
 }
 
 fn code_of(status: ExitStatus) -> u8 {
@@ -117,82 +98,47 @@ fn code_of(status: ExitStatus) -> u8 {
 // === impl Running ===
 
 impl Running {
-    fn start(program: &Path, name: &OsStr, arguments: &[OsString], lease: &Lease) -> io::Result<Self> {
-        let resource = lease.resource();
-        // At a terminal the command stays in its foreground group, or it could not read from it.
-        let on_terminal = io::stdin().is_terminal();
+    async fn start(program: &Path, name: &OsStr, arguments: &[OsString], lease: &Lease) -> io::Result<Self> {
+        let (resource, clock) = (lease.resource(), Clock::system());
         let mut command = Command::new(program);
         command
             .arg0(name)
             .args(arguments)
             .env("BOSKOS_RESOURCE", resource.to_json())
-            .env("BOSKOS_NAME", resource.name.as_str())
-            .kill_on_drop(true);
-        if !on_terminal {
-            command.process_group(0);
-        }
-        let child = command.spawn()?;
-        let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
-        let pid = id.ok_or_else(|| io::Error::other("the command ended before it began"))?;
-        Ok(Self { child, pid, on_terminal })
+            .env("BOSKOS_NAME", resource.name.as_str());
+        // At a terminal the command stays in its foreground group, or it could not read from it.
+        let on_terminal = io::stdin().is_terminal();
+        let group = match on_terminal {
+            true => Group::start_at_terminal(&mut command, &clock).await?,
+            false => Group::start(&mut command, &clock).await?,
+        };
+        Ok(Self { group, on_terminal })
     }
 
     fn pass_on(&self, number: i32) {
-        // A terminal tells its whole foreground group of Ctrl-C by itself.
-        if self.on_terminal && Signals::is_interrupt(number) {
-            return;
-        }
-        if let Some(signal) = Signal::from_named_raw(number) {
-            self.kill(signal);
+        let Some(signal) = Signal::from_named_raw(number) else { return };
+        match self.on_terminal {
+            // A terminal tells its whole foreground group of Ctrl-C by itself.
+            true if Signals::is_interrupt(number) => {}
+            true => self.group.members().signal_leader(signal),
+            false => self.group.members().signal(signal),
         }
     }
 
-    /// TERM, then KILL; returns when the command is gone.
+    /// TERM, then KILL; returns when all of it is gone. Signals are passed on meanwhile.
     async fn end(&mut self, signals: &mut Signals) {
-        self.kill(Signal::TERM);
-        let grace = tokio::time::sleep(GRACE);
-        tokio::pin!(grace);
+        let members = self.group.members();
+        let ending = self.group.end();
+        tokio::pin!(ending);
         loop {
             tokio::select! {
-                _ = self.child.wait() => break,
-                number = signals.next() => self.pass_on(number),
-                () = &mut grace => break,
+                () = &mut ending => return,
+                number = signals.next() => {
+                    if let Some(signal) = Signal::from_named_raw(number) {
+                        members.signal(signal);
+                    }
+                }
             }
         }
-        // What the command started and left behind goes too.
-        self.kill(Signal::KILL);
-        self.child.wait().await.ok();
-    }
-
-    fn kill(&self, signal: Signal) {
-        let sent = match self.on_terminal {
-            true => kill_process(self.pid, signal),
-            false => kill_process_group(self.pid, signal),
-        };
-        // Gone already.
-        sent.ok();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn commands_are_found_as_a_shell_finds_them() {
-        let dir = tempfile::tempdir().unwrap();
-        let (tool, text) = (dir.path().join("tool"), dir.path().join("text"));
-        fs::write(&tool, "#!/bin/sh\n").unwrap();
-        fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
-        fs::write(&text, "").unwrap();
-        let path = env::join_paths([dir.path().join("nothing").as_path(), dir.path()]).unwrap();
-        let find = |command: &OsStr| find(command, Some(&path));
-        assert_eq!(find("tool".as_ref()).unwrap(), tool);
-        assert_eq!(find(tool.as_os_str()).unwrap(), tool);
-        assert_eq!(find("text".as_ref()).unwrap_err().code_of_exec(), 126);
-        assert_eq!(find(dir.path().as_os_str()).unwrap_err().code_of_exec(), 126);
-        assert_eq!(find("nothing".as_ref()).unwrap_err().code_of_exec(), 127);
-        assert_eq!(find("".as_ref()).unwrap_err().code_of_exec(), 127);
-        assert_eq!(find("/nothing/there".as_ref()).unwrap_err().code_of_exec(), 127);
     }
 }

@@ -13,7 +13,7 @@ mod signals;
 
 use std::process::ExitCode;
 
-use boskos_runtime::{exit, flags, stdout::StdoutError};
+use boskos_runtime::{exit, flags, log, stdout::StdoutError};
 
 use crate::{
     args::{Cli, ConfigVerb, Verb},
@@ -22,6 +22,7 @@ use crate::{
 
 fn main() -> ExitCode {
     let cli: Cli = flags::parse();
+    log::init_plain(cli.common.log_level);
     exit::run("boskosctl", || async move {
         let is_exec = matches!(&cli.verb, Verb::Acquire(asked) if !asked.exec.is_empty());
         match run(&cli).await {

@@ -1,10 +1,12 @@
 //! `requeue`: gives quarantined resources another chance.
 
-use boskos_client::{Client, Error, Filter, ResourceName, UserDataPatch};
+use std::time::Duration;
+
+use boskos_client::{Client, Error, Filter, LeaseOptions, ResourceName, UserDataPatch};
 use boskos_core::state;
 use boskos_runtime::stdout;
 
-use crate::error::CtlError;
+use crate::{error::CtlError, signals::Signals};
 
 /// The state that the janitor gives to what it cannot clean.
 const QUARANTINED: &str = "quarantined";
@@ -12,34 +14,60 @@ const QUARANTINED: &str = "quarantined";
 /// What the janitor noted on it: counts and reasons that must not outlive the quarantine.
 const NOTES: &str = "janitor-";
 
+/// How long a signal may be held up by giving back what was taken.
+const SETTLE: Duration = Duration::from_secs(10);
+
 pub(crate) async fn one(client: &Client, name: &str) -> Result<(), CtlError> {
-    requeue(client, &name.into()).await?;
-    stdout::print_line(&format!("requeued resource {name:?}"))?;
-    Ok(())
+    let only = async {
+        requeue(client, &name.into()).await?;
+        stdout::print_line(&format!("requeued resource {name:?}"))?;
+        Ok(())
+    };
+    unless_interrupted(client, only).await
 }
 
 pub(crate) async fn all(client: &Client, r#type: &str) -> Result<(), CtlError> {
     let filter = Filter { types: vec![r#type.into()], states: vec![QUARANTINED.into()], owners: vec![None] };
-    let mut failed = 0;
-    for resource in client.list(&filter).await? {
-        match requeue(client, &resource.name).await {
-            Ok(()) => stdout::print_line(&format!("requeued resource {:?}", resource.name.as_str()))?,
-            Err(error) => {
-                failed += 1;
-                stdout::eprint_lines([format!("failed to requeue resource {:?}: {error}", resource.name.as_str())]);
+    let each = async {
+        let mut failed = 0;
+        for resource in client.list(&filter).await? {
+            match requeue(client, &resource.name).await {
+                Ok(()) => stdout::print_line(&format!("requeued resource {:?}", resource.name.as_str()))?,
+                Err(error) => {
+                    failed += 1;
+                    stdout::eprint_lines([format!("failed to requeue resource {:?}: {error}", resource.name.as_str())]);
+                }
             }
         }
-    }
-    if failed > 0 { Err(CtlError::Requeue(failed)) } else { Ok(()) }
+        if failed > 0 { Err(CtlError::Requeue(failed)) } else { Ok(()) }
+    };
+    unless_interrupted(client, each).await
 }
 
-/// Takes it as it is, wipes the janitor's notes, and gives it back dirty.
+/// Ends `work` at a signal; what it has in hand then goes back dirty.
+async fn unless_interrupted(client: &Client, work: impl Future<Output = Result<(), CtlError>>) -> Result<(), CtlError> {
+    let mut signals = Signals::ending()?;
+    let done = tokio::select! {
+        done = work => done,
+        number = signals.next() => Err(CtlError::Silent(Signals::code(number))),
+    };
+    // Where that takes too long the reaper does it: it looks after what is in cleaning.
+    tokio::time::timeout(SETTLE, client.settled()).await.ok();
+    done
+}
+
+/// Takes it, wipes the janitor's notes, and gives it back dirty.
 async fn requeue(client: &Client, name: &ResourceName) -> Result<(), Error> {
-    let taken = client.acquire_by_state(QUARANTINED, QUARANTINED, std::slice::from_ref(name)).await?;
-    let notes = taken.iter().flat_map(|resource| resource.user_data.to_map().into_keys());
-    let wiped: UserDataPatch = notes.filter(|key| key.starts_with(NOTES)).map(|key| (key, None)).collect();
-    if !wiped.is_empty() {
-        client.update(name.as_str(), QUARANTINED, &wiped).await?;
+    let taken = client.acquire_by_state(QUARANTINED, state::CLEANING, std::slice::from_ref(name)).await?;
+    for resource in taken {
+        let lease = client.lease(resource, LeaseOptions::dropped_into(state::DIRTY));
+        let user_data = lease.resource().user_data;
+        let notes = user_data.to_map().into_keys().filter(|key| key.starts_with(NOTES));
+        let wiped: UserDataPatch = notes.map(|key| (key, None)).collect();
+        if !wiped.is_empty() {
+            lease.update(&wiped).await?;
+        }
+        lease.release(state::DIRTY).await?;
     }
-    client.release(name.as_str(), state::DIRTY).await
+    Ok(())
 }

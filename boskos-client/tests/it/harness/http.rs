@@ -38,6 +38,8 @@ pub(crate) enum Loss {
     Answer,
     /// The call is passed on, then both connections are cut.
     Connection,
+    /// Nothing comes of it, and the connection stays.
+    Hang,
 }
 
 /// A proxy before a server that loses the next answers to a path.
@@ -156,12 +158,16 @@ impl Proxy {
 
 async fn pass(mut client: TcpStream, server: SocketAddr, path: &str, loss: Loss, left: Arc<AtomicUsize>) {
     let Some(request) = Request::read(&mut client).await else { return };
+    let loses = request.path() == path
+        && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+    if loses && loss == Loss::Hang {
+        client.read_buf(&mut Vec::new()).await.ok();
+        return;
+    }
     let mut upstream = TcpStream::connect(server).await.unwrap();
     let (line, headers) = request.head.split_once("\r\n").unwrap();
     let head = format!("{line}\r\nConnection: close\r\n{headers}");
     upstream.write_all(&[head.as_bytes(), &request.body].concat()).await.unwrap();
-    let loses = request.path() == path
-        && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
     if loses && loss == Loss::Connection {
         return;
     }

@@ -191,7 +191,7 @@ pub(super) fn command(dice: &mut Dice, shelf: &Shelf) -> Command {
         2 => update(dice, &all),
         3 => by_state(dice, &all),
         4 => Command::Reset(reset(dice, &all)),
-        _ => Command::Watch(Watch { filter: filter(dice, &all), wait: wait(dice) }),
+        _ => Command::Watch(Watch { filter: filter(dice, &all), since: None, wait: wait(dice) }),
     }
 }
 

@@ -1,0 +1,90 @@
+//! A small file that is read again when it changes, and now and then.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use boskos_core::MonoTime;
+use boskos_runtime::follow::{SETTLE, Watch};
+
+use crate::{
+    Clock,
+    config_file::{self, ConfigFileError},
+};
+
+/// How often the file is read even if nothing is heard of a change.
+const READ_EVERY: Duration = Duration::from_secs(600);
+
+/// Reads of a file that goes on changing before what is there last is taken up later.
+const SETTLE_READS: u32 = 20;
+
+/// A file, followed through links that are swapped.
+#[derive(Debug)]
+pub struct FollowedFile {
+    path: PathBuf,
+    clock: Clock,
+    watch: Watch,
+    /// A change was heard of and not looked at yet.
+    changed: bool,
+    read_at: MonoTime,
+}
+
+// === impl FollowedFile ===
+
+impl FollowedFile {
+    /// Begins to follow the file at `path`, and reads it.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read.
+    pub fn begin(path: &Path, clock: &Clock) -> Result<(Self, Vec<u8>), ConfigFileError> {
+        // Before the first read, or a change just after it would go unnoticed.
+        let watch = Watch::begin(path.to_owned());
+        let bytes = config_file::read(path)?;
+        let (path, clock) = (path.to_owned(), clock.clone());
+        Ok((Self { path, read_at: clock.mono(), clock, watch, changed: false }, bytes))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Waits until the file may have changed. Safe to cancel.
+    pub async fn changed(&mut self) {
+        self.watch.changed().await;
+        self.changed = true;
+    }
+
+    /// What is in the file, once it has settled, if it may have changed or was not read for 10 min.
+    pub async fn news(&mut self) -> Option<Result<Vec<u8>, ConfigFileError>> {
+        let is_due = self.clock.mono().saturating_since(self.read_at) >= READ_EVERY;
+        self.changed |= self.watch.take_changed();
+        if !self.changed && !is_due {
+            return None;
+        }
+        self.watch.follow_link();
+        let settled = self.read_settled().await;
+        // Cut before, it is still to be looked at.
+        self.changed = false;
+        self.read_at = self.clock.mono();
+        Some(settled)
+    }
+
+    /// Reads until two reads agree. Such a file is small: it is read where it stands.
+    async fn read_settled(&self) -> Result<Vec<u8>, ConfigFileError> {
+        let mut before = config_file::read(&self.path);
+        for _ in 0..SETTLE_READS {
+            tokio::time::sleep(SETTLE).await;
+            let now = config_file::read(&self.path);
+            match (&before, &now) {
+                (Ok(one), Ok(two)) if one == two => break,
+                (Err(_), Err(_)) => break,
+                _ => before = now,
+            }
+        }
+        before
+    }
+}
