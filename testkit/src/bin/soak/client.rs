@@ -35,7 +35,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 const LOST_AFTER: Duration = Duration::from_secs(3);
 
 /// How long one client waits for a resource.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// How long it is tried to give back, and to read a history.
 const PERSISTENCE: Duration = Duration::from_secs(20);
@@ -102,7 +102,7 @@ pub(crate) async fn live(args: Args) -> Result<()> {
         notes: 0,
     };
     for _ in 0..=customer.chance.below(3) {
-        if !customer.lease_one().await? {
+        if args.folder.join(scene::CLOSED).exists() || !customer.lease_one().await? {
             break;
         }
     }

@@ -27,6 +27,9 @@ const PARTS: u32 = 12;
 /// The one that can never be cleaned.
 pub(crate) const BROKEN: &str = "soak-slot-00";
 
+/// The file that tells clients to come to an end.
+pub(crate) const CLOSED: &str = "closed";
+
 /// The converter of clusters.
 const CONVERTER: &str = "SoakCluster";
 
@@ -67,6 +70,15 @@ impl Scene {
         self.folder.join("config.yaml")
     }
 
+    /// Has clients take nothing more.
+    ///
+    /// # Errors
+    ///
+    /// If that cannot be noted.
+    pub(crate) fn close(&self) -> io::Result<()> {
+        fs::write(self.folder.join(CLOSED), "")
+    }
+
     fn script(&self, name: &str, text: &str) -> io::Result<()> {
         let path = self.folder.join(name);
         fs::write(&path, format!("#!/bin/sh\n{text}"))?;
@@ -80,6 +92,9 @@ impl Scene {
             format!("--config={}", config.display()),
             format!("--data-dir={}", data.display()),
             format!("--port={port}"),
+            // Places of the dead would keep the living waiting: 30 s is longer than this server ever lives, and
+            // each start gives them all that time anew.
+            "--request-ttl=2s".to_owned(),
         ]
     }
 

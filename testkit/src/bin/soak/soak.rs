@@ -215,6 +215,7 @@ impl Soak {
 
     /// Lets the clients end, and waits until everything has come back.
     async fn wind_down(&mut self) -> Result<Vec<Resource>> {
+        self.scene.close()?;
         let began = Instant::now();
         while self.fleet.count() > 0 {
             self.tick()?;
