@@ -82,7 +82,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         done = soak.soak() => done,
     };
     drop(soak);
-    if done.is_err() {
+    if done.is_err() && !options.plant_double_grant {
         let kept = dir.keep();
         eprintln!("soak: failed with --seed {seed}; store and logs are in {}", kept.display());
     }
