@@ -5,12 +5,13 @@ CONFIG ?= deploy/configs/openshift-ci.yaml
 DATA_DIR ?= boskos-data
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 MUTANTS_JOBS ?= 2
+SOAK_SECONDS ?= 300
 NAMESPACE ?= boskos
 OVERLAY ?= deploy/overlays/example
 KUBECTL ?= kubectl
 CHECK_CONFIG ?= $(CARGO) run --quiet --release -p boskos-server -- check-config --config
 
-.PHONY: help build run test bench durable-check mutants lint deny kube-tools \
+.PHONY: help build run test bench durable-check soak mutants lint deny kube-tools \
 	deployment server-deployment service update-config
 
 help: ## list the targets
@@ -38,6 +39,11 @@ kube-tools:
 durable-check: ## under strace: every 200 to a mutation has its sync before it
 	$(CARGO) build --release -p boskos-server
 	boskos-server/tests/durable-check $(TARGET)/release/boskos-server
+
+# The binaries that `make test` has built already; SOAK_SEED repeats a run that failed.
+soak: ## SOAK_SECONDS of 200 clients under kills of clients, daemons and server; prints a table
+	$(CARGO) build --workspace --bins
+	$(TARGET)/debug/soak --seconds $(SOAK_SECONDS) $(if $(SOAK_SEED),--seed $(SOAK_SEED))
 
 mutants: ## break the core on purpose and list what no test notices
 	$(CARGO) mutants -p boskos-core --jobs $(MUTANTS_JOBS)
