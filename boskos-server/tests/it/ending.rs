@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
+    net::{Shutdown, SocketAddr, TcpStream},
     sync::{Arc, mpsc},
     thread,
     time::Duration,
@@ -92,14 +92,14 @@ fn acquire_and_hang_up(server: SocketAddr, client: u64) -> BTreeMap<String, Stri
     let mut dice = Dice::new(client);
     let mut read = BTreeMap::new();
     for call in 0.. {
-        let Ok(mut wire) = Wire::connect(server) else { break };
+        let Ok(stream) = TcpStream::connect(server) else { break };
+        let mut wire = Wire::over(stream.try_clone().unwrap()).unwrap();
         let owner = format!("c{client}-{call}");
         let hangs_up_after = Duration::from_micros(dice.below(4_000));
-        let stream = wire.stream().try_clone().unwrap();
         let hanging_up = thread::spawn(move || {
             thread::sleep(hangs_up_after);
             // Half of it: what was sent already can still be read.
-            let _ = stream.shutdown(std::net::Shutdown::Write);
+            let _ = stream.shutdown(Shutdown::Write);
         });
         if let Ok((200, _, body)) = wire.post(&format!("/acquire?type=cut&state=free&dest=busy&owner={owner}"), "") {
             let resource: Value = serde_json::from_str(&body).unwrap();

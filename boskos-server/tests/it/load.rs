@@ -78,14 +78,13 @@ impl Dice {
 
 impl Wire {
     pub(crate) fn connect(to: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(to)?;
+        Self::over(TcpStream::connect(to)?)
+    }
+
+    pub(crate) fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         Ok(Self(BufReader::new(stream)))
-    }
-
-    pub(crate) fn stream(&self) -> &TcpStream {
-        self.0.get_ref()
     }
 
     /// One call: status, whether it says when to come again, body. An error if it was not answered
