@@ -68,6 +68,7 @@ fn one_object_in_doubt_halts_nothing_else() {
     let server = Server::start(&namespace, CONFIG);
     server.wire.rule(&format!("PATCH /apis/boskos.k8s.io/v1/namespaces/{namespace}/resources/a?"), 0, Fate::Lost);
     let doubtful = server.post_aside("/acquire?type=t&state=free&dest=busy&owner=me");
+    eventually("the first call has taken the older one", || (server.wire.met() > 0).then_some(()));
     let until = Instant::now() + Duration::from_secs(3);
     while Instant::now() < until {
         let other = server.post("/acquire?type=t&state=free&dest=busy&owner=other");

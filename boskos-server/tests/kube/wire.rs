@@ -30,6 +30,8 @@ struct State {
     /// Answers of that many writes are lost, though they are carried out.
     deaf: usize,
     writes: usize,
+    /// Requests that a rule was for.
+    met: usize,
     /// So many watches find their history gone.
     expire_watches: usize,
     /// Whether watches that are cut end with the news that their history is gone.
@@ -134,7 +136,9 @@ impl Wire {
             rule.after -= 1;
             return None;
         }
-        Some(rule.fate)
+        let fate = rule.fate;
+        state.met += 1;
+        Some(fate)
     }
 
     async fn until_released(&self) {
@@ -199,6 +203,11 @@ impl Wire {
     /// From now on, requests that have `text` in them, `after` so many, come to this end. An empty text is in all.
     pub(crate) fn rule(&self, text: &str, after: usize, fate: Fate) {
         self.state.lock().rules.push(Rule { text: text.to_owned(), after, fate });
+    }
+
+    /// Requests that a rule was for.
+    pub(crate) fn met(&self) -> usize {
+        self.state.lock().met
     }
 
     /// No rules any more.
