@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use boskos_client::{BuildError, Client, GoDuration, flags};
+use boskos_runtime::flags::IgnoredFlags;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -17,6 +18,8 @@ const OWN_NAME: &str = "boskosctl";
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) server: ServerFlags,
+    #[command(flatten)]
+    _ignored: IgnoredFlags,
     #[command(subcommand)]
     pub(crate) verb: Verb,
 }
