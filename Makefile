@@ -10,8 +10,9 @@ NAMESPACE ?= boskos
 OVERLAY ?= deploy/overlays/example
 KUBECTL ?= kubectl
 CHECK_CONFIG ?= $(CARGO) run --quiet --release -p boskos-server -- check-config --config
+DEMO_BINARIES ?= $(TARGET)/debug
 
-.PHONY: help build run test bench durable-check soak mutants lint deny kube-tools \
+.PHONY: help build run demo test bench durable-check soak mutants lint deny kube-tools \
 	deployment server-deployment service update-config
 
 help: ## list the targets
@@ -23,6 +24,10 @@ build: ## build every binary, optimized
 run: ## serve CONFIG on http://127.0.0.1:8080 from DATA_DIR, until Ctrl-C
 	$(CARGO) build --release -p boskos-server
 	exec $(TARGET)/release/boskos-server --listen-address 127.0.0.1 --config $(CONFIG) --data-dir $(DATA_DIR)
+
+demo: ## server, daemons and jobs that die, in a temporary folder, until Ctrl-C or for DEMO_SECONDS
+	$(CARGO) build --workspace --bins
+	exec deploy/demo/demo $(DEMO_BINARIES)
 
 test: kube-tools ## all tests
 	$(CARGO) build --workspace --all-targets

@@ -2,6 +2,7 @@
 
 use std::{fmt::Write as _, time::Duration};
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use boskos_core::shown::ShownError;
 use boskos_runtime::text;
 use reqwest::{
@@ -302,9 +303,44 @@ impl Answer {
     }
 }
 
-/// `text` without passwords of URLs, on one line, not too long.
+/// `text` without passwords, on one line, not too long.
 fn fit(text: &str) -> String {
-    let clean = text::without_userinfo(text.trim());
+    let clean = without_basic(&text::without_userinfo(text.trim()));
     let line = text::one_line(&clean);
     line.chars().take(MAX_TEXT).collect()
+}
+
+/// `text` with `***` in place of what follows `Basic`, where that is a user and a password: some proxies answer with
+/// the request that they refuse.
+fn without_basic(text: &str) -> String {
+    let is_token = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
+    let mut clean = String::with_capacity(text.len());
+    let mut after_basic = false;
+    for word in text.split_inclusive(|c: char| !is_token(c)) {
+        let token = word.trim_end_matches(|c: char| !is_token(c));
+        let hidden = after_basic && BASE64_STANDARD.decode(token).is_ok_and(|user| user.contains(&b':'));
+        clean.push_str(if hidden { "***" } else { token });
+        clean.push_str(&word[token.len()..]);
+        after_basic = token.eq_ignore_ascii_case("basic") || after_basic && token.is_empty();
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_basic;
+
+    #[test]
+    fn credentials_are_left_out_wherever_they_are_repeated() {
+        for (text, clean) in [
+            ("authorization: Basic bWU6d29yZA==\r\nhost: x", "authorization: Basic ***\r\nhost: x"),
+            (r#"{"Proxy-Authorization":"basic bWU6d29yZA=="}"#, r#"{"Proxy-Authorization":"basic ***"}"#),
+            ("Basic: [bWU6d29yZA==]", "Basic: [***]"),
+            ("Basic authentication is wanted, Basic realm=\"x\"", "Basic authentication is wanted, Basic realm=\"x\""),
+            ("basic", "basic"),
+            ("grün Basic ✓", "grün Basic ✓"),
+        ] {
+            assert_eq!(without_basic(text), clean);
+        }
+    }
 }

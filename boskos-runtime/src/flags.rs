@@ -62,17 +62,17 @@ pub struct LogFlags {
     pub log_level: LogLevel,
 }
 
-/// Flags that manifests in the field pass and that have no effect.
+/// Flags that manifests in the field pass and that have no effect, before a verb or after it.
 #[derive(Args, Clone, Debug, Default)]
 pub struct IgnoredFlags {
     /// Accepted, does nothing
-    #[arg(long = "pprof-port", value_name = "PORT", hide_short_help = true)]
+    #[arg(long = "pprof-port", value_name = "PORT", hide_short_help = true, global = true)]
     pub pprof_port: Option<String>,
     /// Accepted, does nothing
-    #[arg(long = "profile-memory-usage", hide_short_help = true)]
+    #[arg(long = "profile-memory-usage", hide_short_help = true, global = true)]
     pub profile_memory_usage: bool,
     /// Accepted, does nothing
-    #[arg(long = "memory-profile-interval", value_name = "DURATION", hide_short_help = true)]
+    #[arg(long = "memory-profile-interval", value_name = "DURATION", hide_short_help = true, global = true)]
     pub memory_profile_interval: Option<String>,
 }
 

@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::eventually;
+use crate::{PATIENCE, eventually};
 
 const PROXIES: [&str; 6] = ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
 
@@ -32,7 +32,9 @@ pub fn run(binary: &str, args: &[&str]) -> (i32, String, String) {
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
 
-fn command(binary: &str, args: &[&str]) -> Command {
+/// `binary` with these arguments, no input, piped outputs, and no proxies from the environment.
+#[must_use]
+pub fn command(binary: &str, args: &[&str]) -> Command {
     let mut command = Command::new(binary);
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     for variable in PROXIES {
@@ -47,9 +49,15 @@ impl Daemon {
     /// Starts `binary` with these arguments and on free ports of 127.0.0.1.
     #[must_use]
     pub fn start(binary: &str, args: &[&str]) -> Self {
+        Self::start_with(binary, args, &[])
+    }
+
+    /// The same with these variables in its environment.
+    #[must_use]
+    pub fn start_with(binary: &str, args: &[&str], variables: &[(&str, &str)]) -> Self {
         let quiet = ["--listen-address=127.0.0.1", "--health-port=0", "--metrics-port=0"];
         let mut command = command(binary, &[&quiet[..], args].concat());
-        let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+        let mut child = command.envs(variables.iter().copied()).stdout(Stdio::null()).spawn().unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (stderr, log) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&lines));
         let reader = std::thread::spawn(move || {
@@ -67,11 +75,18 @@ impl Daemon {
     }
 
     /// Waits until it has logged `text`.
+    ///
+    /// # Panics
+    ///
+    /// If it never does; with what it did log.
     pub async fn logged(&self, text: &str) {
-        eventually(&format!("{text} in {:?}", self.log()), async || {
-            self.lines.lock().iter().any(|line| line.contains(text))
-        })
-        .await;
+        let has = || self.lines.lock().iter().any(|line| line.contains(text));
+        let waited = tokio::time::timeout(PATIENCE, async {
+            while !has() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+        waited.await.unwrap_or_else(|_| panic!("never logged: {text}, but {:#?}", self.log()));
     }
 
     /// The number of the process.
@@ -117,7 +132,8 @@ impl Daemon {
     }
 
     /// The ports that it listens on: it was told to choose them itself.
-    fn ports(&self) -> Vec<SocketAddr> {
+    #[must_use]
+    pub fn ports(&self) -> Vec<SocketAddr> {
         let folder = format!("/proc/{}/fd", self.id());
         let links = fs::read_dir(folder).into_iter().flatten().flatten().flat_map(|entry| fs::read_link(entry.path()));
         let sockets: Vec<String> = links.map(|link| link.to_string_lossy().into_owned()).collect();

@@ -5,6 +5,7 @@
 mod daemon;
 mod flags;
 mod logs;
+mod port;
 mod proxy;
 mod server;
 mod stub;
@@ -14,9 +15,10 @@ use std::time::Duration;
 use boskos_client::{Client, Resource};
 
 pub use self::{
-    daemon::{Daemon, run},
+    daemon::{Daemon, command, run},
     flags::spellings,
     logs::Logs,
+    port::free_port,
     proxy::Proxy,
     server::Server,
     stub::{OlderServer, silent, turning},

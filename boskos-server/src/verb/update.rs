@@ -5,6 +5,7 @@ use boskos_core::{
     ranch::command::{Command, Reply as Answered, Update},
     user_data::UserDataPatch,
 };
+use serde_json::error::Category;
 
 use super::{bad_request, params, refused, unexpected};
 use crate::{
@@ -25,7 +26,9 @@ pub(crate) async fn answer(app: &App, query: &str, body: RequestBody) -> Reply {
     };
     let patch = match patch_of(&body) {
         Ok(patch) => patch,
-        Err(error) => return bad_request(format!("the body must be a JSON object of string to string: {error}")),
+        Err(error) => {
+            return bad_request(format!("the body must be a JSON object of string to string: {}", fault(&error)));
+        }
     };
     let command =
         Update { name: ResourceName::from(&*name), owner: Owner::from(&*owner), state: State::from(&*state), patch };
@@ -43,9 +46,19 @@ fn patch_of(body: &[u8]) -> Result<UserDataPatch, serde_json::Error> {
     Ok(values.next().transpose()?.flatten().unwrap_or_default())
 }
 
+/// What is wrong, and where, without quoting it: values are secrets.
+fn fault(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        Category::Eof => "it ends too soon",
+        Category::Data => "something else",
+        Category::Syntax | Category::Io => "not JSON",
+    };
+    format!("{what} at line {} column {}", error.line(), error.column())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::patch_of;
+    use super::{fault, patch_of};
 
     #[test]
     fn the_first_json_value_counts() {
@@ -59,9 +72,17 @@ mod tests {
     }
 
     #[test]
-    fn other_values_are_refused() {
-        for body in ["[]", "1", "x", r#"{"a":1}"#, r#"{"a":{}}"#, r#"{"a":"b""#, r#""a""#] {
-            assert!(patch_of(body.as_bytes()).is_err(), "{body}");
+    fn other_values_are_refused_and_not_quoted() {
+        for (body, said) in [
+            ("[]", "something else at line 1 column 0"),
+            ("7777", "something else at line 1 column 4"),
+            ("xyz", "not JSON at line 1 column 1"),
+            (r#"{"a":7777}"#, "something else at line 1 column 9"),
+            (r#"{"a":{}}"#, "something else at line 1 column 5"),
+            (r#"{"a":"xyz""#, "it ends too soon at line 1 column 10"),
+            (r#""xyz""#, "something else at line 1 column 5"),
+        ] {
+            assert_eq!(fault(&patch_of(body.as_bytes()).unwrap_err()), said, "{body}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use boskos_client::{BuildError, Client, GoDuration, flags};
-use boskos_runtime::log::LogLevel;
+use boskos_runtime::{flags::IgnoredFlags, log::LogLevel};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -47,15 +47,8 @@ pub(crate) struct CommonFlags {
     /// The lowest level that is told on standard error
     #[arg(long = "log-level", value_name = "LEVEL", default_value_t, ignore_case = true, value_enum, global = true)]
     pub(crate) log_level: LogLevel,
-    /// Accepted, does nothing
-    #[arg(long = "pprof-port", value_name = "PORT", hide_short_help = true, global = true)]
-    pprof_port: Option<String>,
-    /// Accepted, does nothing
-    #[arg(long = "profile-memory-usage", hide_short_help = true, global = true)]
-    profile_memory_usage: bool,
-    /// Accepted, does nothing
-    #[arg(long = "memory-profile-interval", value_name = "DURATION", hide_short_help = true, global = true)]
-    memory_profile_interval: Option<String>,
+    #[command(flatten)]
+    _ignored: IgnoredFlags,
 }
 
 #[derive(Debug, Subcommand)]
