@@ -1,6 +1,5 @@
 //! What a command line says of what its caller should know: a line of text for each event, for eyes.
 
-use serde_json::Value;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::{
     Layer,
@@ -37,9 +36,10 @@ fn line(event: &Event<'_>) -> String {
         line.push_str(message.as_str().unwrap_or_default());
     }
     for (name, value) in others {
-        match value {
-            Value::String(text) if !text.contains(char::is_whitespace) => line.push_str(&format!(" {name}={text}")),
-            value => line.push_str(&format!(" {name}={value}")),
+        match value.as_str() {
+            Some(text) if !text.contains(char::is_whitespace) => line.push_str(&format!(" {name}={text}")),
+            // As JSON has it.
+            _ => line.push_str(&format!(" {name}={value}")),
         }
     }
     text::one_line(&line).into_owned()
