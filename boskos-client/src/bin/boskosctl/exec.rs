@@ -84,9 +84,9 @@ async fn release(lease: Lease, asked: &Acquire) -> Result<(), CtlError> {
 
 /// The program that a shell would run.
 fn find(command: &OsStr) -> Result<PathBuf, CtlError> {
-    process::find_on_path(command).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => CtlError::CommandNotFound(command.to_owned()),
-        _ => CtlError::NotRunnable(command.to_owned(), error),
+    process::find_on_path(command).map_err(|error| match error.kind() == io::ErrorKind::NotFound {
+        true => CtlError::CommandNotFound(command.to_owned()),
+        false => CtlError::NotRunnable(command.to_owned(), error),
     })
 }
 
