@@ -71,7 +71,8 @@ impl Play {
             other => {
                 (after.sequence, after.last_transition) = (sequence, sequence);
                 after.resource.last_update = WallTime::from_nanos(sequence.cast_signed());
-                after.resource.state = State::from(["free", "busy", "dirty", "made up"][usize::try_from(other).unwrap() % 4]);
+                after.resource.state =
+                    State::from(["free", "busy", "dirty", "made up"][usize::try_from(other).unwrap() % 4]);
                 after.resource.owner = (other % 3 > 0).then(|| format!("owner-{other}").as_str().into());
                 after.resource.expiration =
                     (other % 5 == 0).then(|| WallTime::from_nanos(1_000 + sequence.cast_signed()));
