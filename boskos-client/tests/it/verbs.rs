@@ -145,7 +145,8 @@ async fn a_lease_beats_and_goes_back_when_dropped() {
     let lease = client.lease(client.acquire("thing", "free", "busy").await.unwrap(), options);
     client.reset("thing", "busy", GoDuration::ZERO, "dirty").await.unwrap();
     let lost = tokio::time::timeout(crate::harness::PATIENCE, lease.lost()).await.unwrap();
-    assert!(matches!(lost, Lost::Refused(_)), "{lost}");
+    // A heartbeat that comes late looks at the history first.
+    assert!(matches!(lost, Lost::Refused(_) | Lost::Overtaken { .. }), "{lost}");
     let name = lease.name();
     let error = lease.release("free").await.unwrap_err();
     assert!(error.is_lost(), "{error}");
