@@ -70,12 +70,25 @@ $(KUBECTL) create namespace $(NAMESPACE) --dry-run=client -o yaml | $(KUBECTL) a
 $(KUBECTL) kustomize $(TARGET)/deploy/$(NAMESPACE) >$(TARGET)/deploy/$(NAMESPACE).yaml
 endef
 
-deployment: ## apply everything in OVERLAY to NAMESPACE
+# A config that serves already is changed by update-config alone.
+define keep_config
+if $(KUBECTL) -n $(NAMESPACE) get configmap boskos-resources >/dev/null 2>&1; then \
+	echo "configmap/boskos-resources is there and stays: make update-config changes it"; \
+	awk 'BEGIN { RS = "\n---\n"; ORS = "\n---\n" } \
+		!(/(^|\n)kind: ConfigMap(\n|$$)/ && /\n  name: boskos-resources(\n|$$)/)' \
+		$(TARGET)/deploy/$(NAMESPACE).yaml >$(TARGET)/deploy/$(NAMESPACE).yaml.new; \
+	mv $(TARGET)/deploy/$(NAMESPACE).yaml.new $(TARGET)/deploy/$(NAMESPACE).yaml; \
+fi
+endef
+
+deployment: ## apply everything in OVERLAY to NAMESPACE; a config that is there stays
 	$(in_namespace)
+	$(keep_config)
 	$(KUBECTL) apply -f $(TARGET)/deploy/$(NAMESPACE).yaml
 
-server-deployment: ## apply types, rights, the server and its services
+server-deployment: ## apply types, rights, the server and its services; a config that is there stays
 	$(in_namespace)
+	$(keep_config)
 	$(KUBECTL) apply -f deploy/base/crd.yaml
 	$(KUBECTL) -n $(NAMESPACE) apply -f $(TARGET)/deploy/$(NAMESPACE).yaml --selector 'app=boskos'
 
@@ -83,6 +96,7 @@ service: ## apply the services
 	sed 's/^  namespace: boskos$$/  namespace: $(NAMESPACE)/' deploy/base/service.yaml | $(KUBECTL) apply -f -
 
 update-config: ## check CONFIG, show what changes, replace the ConfigMap
+	@test '$(origin CONFIG)' != file || { echo 'say which config: make update-config CONFIG=cfg.yaml' >&2; exit 1; }
 	$(CHECK_CONFIG) $(CONFIG)
 	$(KUBECTL) -n $(NAMESPACE) create configmap boskos-resources --from-file=boskos-resources.yaml=$(CONFIG) \
 		--dry-run=client -o yaml | $(KUBECTL) label --local -f - app=boskos -o yaml >$(TARGET)/boskos-resources.yaml

@@ -232,7 +232,7 @@ impl Transport {
         let status = answer.status.as_u16();
         match status {
             404 if text.contains("resource type") && text.contains("does not exist") => Error::TypeNotFound { text },
-            404 => Error::NotFound { text },
+            404 if answer.is_refusal() => Error::NotFound { text },
             401 if text.contains("owner mismatch") => Error::NotOwner { text },
             401 | 403 | 407 => Error::Unauthorized { url: self.url(), status, text },
             409 => Error::WrongState { text },
@@ -287,6 +287,13 @@ struct Failure {
 impl Answer {
     pub(crate) fn is_ok(&self) -> bool {
         self.status == StatusCode::OK
+    }
+
+    /// Whether it says that there is no such thing in the words of a boskos server: anything else at the URL says 404
+    /// to paths that it does not know.
+    fn is_refusal(&self) -> bool {
+        let text = String::from_utf8_lossy(&self.body);
+        text.contains("no available resource") || serde_json::from_slice::<ShownError>(&self.body).is_ok()
     }
 
     /// What the server says of an error, fit for one line.

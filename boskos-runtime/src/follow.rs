@@ -85,7 +85,8 @@ impl Watch {
         let real = self.path.canonicalize().ok();
         let folders = [Some(self.path.as_path()), real.as_deref()].into_iter().flatten().filter_map(folder_of);
         let mut folders: Vec<PathBuf> = folders.collect();
-        folders.dedup();
+        // One folder by two names has one watch, which would go with either.
+        folders.dedup_by_key(|folder| folder.canonicalize().unwrap_or_else(|_| folder.clone()));
         for gone in self.watched.iter().filter(|folder| !folders.contains(folder)) {
             // It may be gone by itself, and its watch with it.
             let _ = watcher.unwatch(gone);
@@ -135,5 +136,24 @@ mod tests {
         ] {
             assert!(!is_only_read(change), "{change:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn file_in_a_folder_of_two_names_is_followed_when_it_was_gone() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (real, link) = (dir.path().join("real"), dir.path().join("link"));
+        std::fs::create_dir(&real).expect("a folder in it");
+        std::os::unix::fs::symlink(&real, &link).expect("a link to that");
+        std::fs::write(real.join("file"), "one").expect("a file");
+        let mut watch = Watch::begin(link.join("file"));
+        std::fs::remove_file(real.join("file")).expect("it goes");
+        let hears = async |watch: &mut Watch| {
+            tokio::time::timeout(std::time::Duration::from_secs(60), watch.changed()).await.expect("a change is heard");
+        };
+        hears(&mut watch).await;
+        watch.follow_link();
+        while watch.take_changed() {}
+        std::fs::write(real.join("file"), "two").expect("it is back");
+        hears(&mut watch).await;
     }
 }

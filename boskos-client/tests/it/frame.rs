@@ -270,6 +270,17 @@ async fn a_server_that_is_away_makes_it_not_ready_and_is_found_again() {
 }
 
 #[tokio::test]
+async fn something_else_that_knows_no_path_is_no_server() {
+    let stub = Stub::start(|_| (404, "text/html", "<html>404 Not Found</html>\n".to_owned())).await;
+    let daemon = start(builder(&stub.url(), "Sweeper").build().unwrap(), TypeSelection::all(), 4, None);
+    eventually("said to be away", async || {
+        daemon.readiness.reason().is_some_and(|reason| reason.contains("does not answer like boskos"))
+    })
+    .await;
+    stop(daemon).await;
+}
+
+#[tokio::test]
 async fn with_an_older_server_it_passes_at_its_interval() {
     let none = "Acquire failed: no available resource thing, try again later.\n";
     let stub = Stub::start(move |request| match request.path() {

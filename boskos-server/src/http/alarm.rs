@@ -29,11 +29,21 @@ pub(crate) struct Alarm {
     /// When the timer fires; `None` while it will not wake the task.
     armed: Option<Instant>,
     sleep: Option<Pin<Box<Sleep>>>,
+    /// Until when the client may hold up a stop; `None` before there is one.
+    stop_by: Option<Instant>,
 }
 
 impl Alarm {
     pub(crate) fn new() -> Self {
-        Self { phase: Phase::Idle, progress: 0, calls: 0, since: Instant::now(), armed: None, sleep: None }
+        Self {
+            phase: Phase::Idle,
+            progress: 0,
+            calls: 0,
+            since: Instant::now(),
+            armed: None,
+            sleep: None,
+            stop_by: None,
+        }
     }
 
     /// Completes with what the connection waited for too long. To be called whenever the connection waits.
@@ -52,14 +62,17 @@ impl Alarm {
         }
         self.progress = progress;
         self.calls = calls;
-        let limit = match phase {
-            Phase::Idle => limits.idle,
-            Phase::Head => limits.head,
-            Phase::Write => limits.write,
-            // A service bounds itself.
-            Phase::Service => return Poll::Pending,
+        let (limit, waits_for_client) = match phase {
+            Phase::Idle => (Some(limits.idle), false),
+            Phase::Head => (Some(limits.head), true),
+            Phase::Write => (Some(limits.write), true),
+            // A service bounds itself, and one whose request is whole is worth waiting for.
+            Phase::Service => (None, traffic.has_unread_body()),
         };
-        let deadline = self.since + limit;
+        let stop_by = self.stop_by.filter(|_| waits_for_client);
+        let Some(deadline) = limit.map(|limit| self.since + limit).into_iter().chain(stop_by).min() else {
+            return Poll::Pending;
+        };
         if self.wakes_before(deadline) {
             return Poll::Pending;
         }
@@ -69,6 +82,11 @@ impl Alarm {
             }
         }
         Poll::Ready(phase)
+    }
+
+    /// From now on there is a stop, which the client may hold up until `by`.
+    pub(crate) fn hurry(&mut self, by: Instant) {
+        self.stop_by = Some(by);
     }
 
     fn wakes_before(&self, deadline: Instant) -> bool {

@@ -11,7 +11,10 @@ use std::{
 use http::Request;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Instant,
+};
 
 use super::{
     alarm::Alarm,
@@ -68,6 +71,7 @@ where
         if end.is_pending() && !is_stopping && server.stop.is_given() {
             // Only now, after what has already arrived was taken up.
             is_stopping = true;
+            alarm.hurry(Instant::now() + server.limits.stragglers);
             http.as_mut().graceful_shutdown();
             end = http.as_mut().poll(cx);
         }

@@ -18,6 +18,8 @@ pub struct Limits {
     pub body: Duration,
     /// How long a reply may wait for the client to take its next byte.
     pub write: Duration,
+    /// How long, once a stop has begun, a request that is not whole yet or a reply that is not taken may hold it up.
+    pub stragglers: Duration,
     /// How long what a client still sends is thrown away after an answer that did not wait for it. Closing at once
     /// would reset the connection, and the client would lose the answer.
     pub linger: Duration,
@@ -36,6 +38,7 @@ impl Default for Limits {
             head: Duration::from_secs(10),
             body: Duration::from_secs(10),
             write: Duration::from_secs(30),
+            stragglers: Duration::from_secs(1),
             linger: Duration::from_secs(1),
             head_bytes: 64 * 1024,
             body_bytes: 1024 * 1024,

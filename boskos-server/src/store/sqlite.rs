@@ -196,7 +196,7 @@ fn create(dir: &DataDir) -> Result<(), SqliteError> {
         let (application, format) = (format::APPLICATION_ID, format::FORMAT);
         let settings = format!("PRAGMA application_id = {application}; PRAGMA user_version = {format};");
         connection
-            .execute_batch(&format!("BEGIN; {settings} {} {} COMMIT;", format::SCHEMA, format::RESOURCES_VIEW))
+            .execute_batch(&format!("BEGIN; {settings} {} {} COMMIT;", format::SCHEMA, format::DEFERRAL))
             .map_err(error())?;
         writer::empty_log(&connection).map_err(error())?;
         connection.close().map_err(|(_, source)| error()(source))

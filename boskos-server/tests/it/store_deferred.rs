@@ -209,3 +209,18 @@ fn shorter_history_still_finds_what_moved() {
     assert_eq!(pending(&tool), 0);
     assert_eq!(contents(&open(crashed.path()).store).resources.get(&1), Some(&again));
 }
+
+#[test]
+fn history_that_a_resource_needs_cannot_be_pruned_by_hand() {
+    let dir = tempfile::tempdir().unwrap();
+    let started = sqlite(dir.path());
+    let (free, busy) = (record("r", "free", None, 1), record("r", "busy", Some("me"), 2));
+    started.commit([plan(1, [create(1, &free)]), plan(2, [change(1, &busy, Some(&free), 1)])]);
+    let tool = Connection::open(dir.path().join("boskos.db")).unwrap();
+    let refused = tool.execute("DELETE FROM history", []).unwrap_err().to_string();
+    assert!(refused.contains("still needs"), "{refused}");
+    assert_eq!(tool.execute("DELETE FROM history WHERE id < 2", []).unwrap(), 1);
+    started.store.close().unwrap();
+    assert_eq!(tool.execute("DELETE FROM history", []).unwrap(), 1);
+    assert_eq!(contents_in(dir.path()).resources.get(&1), Some(&busy));
+}

@@ -99,6 +99,15 @@ fn make_targets_do_what_they_say() {
     let shown = must_make("update-config", &namespace, &update);
     assert!(shown.contains("lower") && shown.contains("\n-      - example-project-01\n"), "{shown}");
     assert!(text().as_str().unwrap().contains("lower"));
+    let unsaid = make("update-config", &namespace, &update[1..]);
+    assert!(!unsaid.status.success() && String::from_utf8_lossy(&unsaid.stderr).contains("CONFIG="));
+
+    // Nor does a deployment put the example over what serves.
+    for target in ["server-deployment", "deployment"] {
+        must_make(target, &namespace, &overlay);
+        assert!(text().as_str().unwrap().contains("lower"), "{target}");
+    }
+    assert_eq!((deployments(), api.objects(&namespace, "serviceaccounts").len() > 1), (6, true));
 }
 
 #[test]

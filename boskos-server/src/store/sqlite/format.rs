@@ -102,8 +102,14 @@ CREATE VIEW transitions AS
     FROM history ORDER BY id;
 ";
 
-/// The view of resources as they are, their own rows being up to date or not.
-pub(super) const RESOURCES_VIEW: &str = "
+/// The view of resources as they are, their own rows being up to date or not; and what keeps an operator who prunes
+/// history from taking what a resource still needs.
+pub(super) const DEFERRAL: &str = "
+CREATE TRIGGER needed_history BEFORE DELETE ON history
+WHEN old.key IS NOT NULL AND old.id > coalesce((SELECT value FROM mark WHERE name = 'entered'), 0)
+BEGIN
+    SELECT RAISE(ABORT, 'a resource still needs this row of history: stop the server first, then all are free to go');
+END;
 CREATE VIEW resources AS
     WITH late AS (
         SELECT key, max(id) AS id, to_state, to_owner, at, expires FROM history

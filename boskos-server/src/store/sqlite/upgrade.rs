@@ -27,7 +27,7 @@ fn defer(connection: &Connection) -> rusqlite::Result<()> {
         "ALTER TABLE history ADD key INTEGER; ALTER TABLE history ADD expires INTEGER; \
          ALTER TABLE history ADD leaving INTEGER; DROP VIEW resources;",
     )?;
-    connection.execute_batch(format::RESOURCES_VIEW)?;
+    connection.execute_batch(format::DEFERRAL)?;
     let newest = connection.query_row("SELECT coalesce(max(id), 0) FROM history", [], |row| row.get(0))?;
     let row = MarkColumns { name: MarkColumns::ENTERED, value: newest };
     row.write(&mut connection.prepare(MarkColumns::REPLACE)?, &mut Checksum::default())?;
