@@ -172,3 +172,25 @@ async fn a_panic_ends_its_connection_alone() {
     assert_eq!(client.rest().await, b"");
     assert_eq!(other.get("/now").await.body, b"now");
 }
+
+#[tokio::test]
+async fn requests_that_are_not_whole_hold_up_a_stop_no_longer_than_their_limit() {
+    let stragglers = Duration::from_millis(50);
+    let limits = Limits { head: LONG, body: LONG, write: LONG, stragglers, ..Limits::default() };
+    let (mut server, address) = Running::tcp(limits).await;
+    let mut half_head = Client::connect(address).await;
+    half_head.send("POST /now HTTP/1.1\r\nhost").await;
+    let mut half_body = Client::connect(address).await;
+    half_body.send("POST /now HTTP/1.1\r\nhost: h\r\ncontent-length: 10\r\n\r\nhalf").await;
+    let mut busy = Client::connect(address).await;
+    busy.request("POST /park").await;
+    assert_eq!(server.event().await, Event::Entered);
+
+    server.stop(LONG);
+    assert_eq!(half_head.rest().await, b"");
+    assert_eq!(half_body.rest().await, b"");
+    // One that is whole is worth waiting for.
+    server.script.permits.add_permits(1);
+    assert_eq!(busy.answer().await.unwrap().body, b"xxx");
+    assert_eq!((&mut server.served).await.unwrap(), Drained { cut: 0 });
+}
