@@ -84,9 +84,9 @@ function name_made(path) {
     if (index(path, data) == 1) new_in[path] = parent_of(path)
 }
 
-# Which write to the log first held each token.
+# Which write to the log first held each token. All have six digits: what follows in a row may look like one more.
 function note_tokens(text,    token) {
-    while (match(text, /tok-[0-9]+/)) {
+    while (match(text, /tok-[0-9][0-9][0-9][0-9][0-9][0-9]/)) {
         token = substr(text, RSTART, RLENGTH)
         if (!(token in write_of)) write_of[token] = written
         text = substr(text, RSTART + RLENGTH)
@@ -94,7 +94,7 @@ function note_tokens(text,    token) {
 }
 
 function newest_token(text,    token, newest) {
-    while (match(text, /tok-[0-9]+/)) {
+    while (match(text, /tok-[0-9][0-9][0-9][0-9][0-9][0-9]/)) {
         token = substr(text, RSTART, RLENGTH)
         if (token > newest) newest = token
         text = substr(text, RSTART + RLENGTH)
