@@ -52,11 +52,11 @@ pub enum AccessError {
     Client(#[from] Box<kube::Error>),
 }
 
-/// Whether this process runs in a pod with a service account.
+/// Whether this process runs in a pod with a service account, whose token is mounted or, projected, in `token_file`.
 #[must_use]
-pub fn is_in_cluster() -> bool {
+pub fn is_in_cluster(token_file: Option<&Path>) -> bool {
     std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
-        && Path::new("/var/run/secrets/kubernetes.io/serviceaccount/token").exists()
+        && (token_file.is_some() || Path::new("/var/run/secrets/kubernetes.io/serviceaccount/token").exists())
 }
 
 // === impl Access ===

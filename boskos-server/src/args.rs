@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use boskos_core::GoDuration;
 use boskos_runtime::flags::{IgnoredFlags, ListenFlags, LogFlags};
@@ -174,6 +174,12 @@ impl Serve {
             (None, false) if self.kubeconfig.is_some() || in_cluster => Ok(Storage::Kubernetes),
             (None, false) => Ok(Storage::Sqlite),
         }
+    }
+
+    /// The file of the projected token, if one is named.
+    #[must_use]
+    pub fn token_file(&self) -> Option<&Path> {
+        self.projected_token_file.as_deref().filter(|path| !path.as_os_str().is_empty())
     }
 
     /// Checks what clap does not.

@@ -69,7 +69,7 @@ fn definitions() -> Vec<serde_json::Value> {
 async fn client(flags: &Serve) -> Result<Client, AccessError> {
     let access = Access {
         kubeconfig: flags.kubeconfig.clone().filter(|path| !path.as_os_str().is_empty()),
-        token_file: flags.projected_token_file.clone().filter(|path| !path.as_os_str().is_empty()),
+        token_file: flags.token_file().map(Into::into),
     };
     access.client().await
 }

@@ -42,7 +42,7 @@ async fn serve(flags: Serve) -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let storage = flags.store(boskos_kube::is_in_cluster())?;
+    let storage = flags.store(boskos_kube::is_in_cluster(flags.token_file()))?;
     if flags.enable_leader_election && storage != Storage::Kubernetes {
         tracing::warn!(
             "--enable-leader-election has no effect: this store has one server only, and a lock against a second"
