@@ -165,15 +165,12 @@ impl Ledger {
         place.confirmed.get_or_insert(now);
     }
 
-    /// `owner` was told that its call could not be written: it changed nothing.
+    /// `owner` was told that its call could not be written: it has no resource by it, and changed none. A place that
+    /// it asked for may stand: it can have been written before the grant that could not be.
     pub(crate) fn unwritten(&self, owner: &str) {
         let mut books = self.0.lock();
         books.unwritten += 1;
-        if let Some(id) = books.asks.remove(owner).and_then(|ask| ask.id)
-            && books.places[&id].confirmed.is_none()
-        {
-            books.places.remove(&id);
-        }
+        books.asks.remove(owner);
         for entry in books.entries.values_mut().filter(|entry| entry.form.owner == owner) {
             entry.pending = None;
         }
