@@ -78,8 +78,8 @@ fn sort_change(
         },
         SyncChange::Unlist { name } => {
             let Some(view) = views.get(name) else { return };
-            let dynamic = view.dynamic || config.lifecycles.iter().any(|lifecycle| lifecycle.r#type == view.r#type);
-            let names = if dynamic { &mut found.adopt } else { &mut found.delete };
+            let adopts = config.lifecycles.iter().any(|lifecycle| lifecycle.r#type == view.r#type);
+            let names = if adopts { &mut found.adopt } else { &mut found.delete };
             names.note(name, &view.r#type);
         }
         SyncChange::SetLifecycle(_) | SyncChange::DrainLifecycle(_) => {}

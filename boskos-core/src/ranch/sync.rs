@@ -120,7 +120,8 @@ impl Ranch {
             return self.wait_with_lifecycle(kind, call, SyncChange::Unlist { name });
         }
         self.set_listed(key, false);
-        if self.inventory.kind(kind).lifecycle.is_some() {
+        // A type on its way out adopts nothing.
+        if self.inventory.kind(kind).lifecycle.as_ref().is_some_and(|record| !record.draining) {
             self.fates.remove(&key);
         } else {
             self.seal_fate(call, key, Fate::Delete, now);
@@ -233,13 +234,16 @@ impl Ranch {
         let was_dynamic = kind.lifecycle.is_some();
         kind.lifecycle = to.map(|record| *record);
         let is_dynamic = kind.lifecycle.is_some();
+        let adopts = kind.lifecycle.as_ref().is_some_and(|record| !record.draining);
         if is_dynamic != was_dynamic {
             self.inventory.reindex_expiry(key);
         }
-        if is_dynamic {
+        if adopts {
             // What was to go for want of a lifecycle belongs to it now.
             let inventory = &self.inventory;
             self.fates.retain(|resource, fate| !matches!(fate, Fate::Delete) || inventory.get(*resource).kind != key);
+        }
+        if is_dynamic {
             self.look_after(key);
         }
         let waiting = std::mem::take(&mut self.inventory.kind_mut(key).waiting_changes);

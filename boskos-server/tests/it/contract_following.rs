@@ -229,6 +229,29 @@ fn removed_dynamic_type_drains_to_its_last_resource() {
 }
 
 #[test]
+fn static_names_that_leave_a_draining_type_are_deleted() {
+    let rest = "{type: u, names: [z]}";
+    let config = format!(
+        "resources: [{{type: d, state: free, names: [a, b]}}, {{type: d, state: free, min-count: 1, max-count: 1}}, {rest}]"
+    );
+    with_server(&config, |server| {
+        eventually("one is made", || (server.names("type=d").len() == 3).then_some(()));
+        assert_eq!(server.take("d", "free", "me"), "a");
+        // All of it goes at once.
+        configure(server, &format!("resources: [{rest}]"));
+        eventually("the name that nobody holds is gone", || server.resource("b").is_none().then_some(()));
+        let made = server.names("type=d").into_iter().find(|name| name.len() == 36).unwrap();
+        eventually("given up", || (server.standing(&made).0 == "toBeDeleted").then_some(()));
+        assert_eq!(lifecycle(server, "d").unwrap()["draining"], true);
+        assert_eq!(server.standing("a"), ("busy".to_owned(), "me".to_owned()));
+        server.release("a", "dirty", "me");
+        server.await_names("type=d", &[&made]);
+        clean(server, "d", &made);
+        eventually("no lifecycle", || lifecycle(server, "d").is_none().then_some(()));
+    });
+}
+
+#[test]
 fn min_and_max_follow_the_config() {
     let config = |min: u32, max: u32| {
         format!("resources: [{{type: d, state: free, min-count: {min}, max-count: {max}}}, {{type: u, names: [z]}}]")

@@ -63,10 +63,14 @@ impl Model {
 
     fn unlist(&mut self, name: &str) {
         let index = self.find(name).expect("unlisted names are those of resources");
-        let dynamic = self.life(&self.items[index].kind).is_some();
+        let life = self.life(&self.items[index].kind);
+        let (dynamic, adopts) = (life.is_some(), life.is_some_and(|life| !life.draining));
         let item = &mut self.items[index];
+        if dynamic && !item.listed {
+            return;
+        }
         item.listed = false;
-        let before = std::mem::replace(&mut item.fate, (!dynamic).then_some(Fate::Delete));
+        let before = std::mem::replace(&mut item.fate, (!adopts).then_some(Fate::Delete));
         if item.fate.is_some() && item.fate != before && item.owner.is_some() {
             self.note("deferred deletions");
         }
