@@ -59,6 +59,9 @@ async fn serve(flags: Serve) -> anyhow::Result<ExitCode> {
     };
     let data_dir =
         (storage == Storage::Sqlite).then(|| flags.data_dir.clone().unwrap_or_else(|| DEFAULT_DATA_DIR.into()));
+    if let (None, Some(unused)) = (&data_dir, &flags.data_dir) {
+        tracing::warn!(data_dir = %unused.display(), "nothing is kept in this folder: --in_memory or --storage says where");
+    }
     let options = Options {
         config: flags.config.clone(),
         update_period: flags.dynamic_resource_update_period.to_std_or_zero(),

@@ -185,6 +185,15 @@ fn flags_that_contradict_each_other_or_ask_for_what_is_not_there_are_fatal() {
 }
 
 #[test]
+fn a_data_folder_that_is_not_used_is_warned_of() {
+    let dir = process::folder(CONFIG);
+    let args = [&QUIET[..], &["--data-dir=unused"]].concat();
+    let running = Process::start(&mut process::command(dir.path(), &args));
+    let warned = running.start_log.iter().find(|line| line["data_dir"] == "unused").unwrap();
+    assert_eq!((&warned["level"], dir.path().join("unused").exists()), (&Value::from("warning"), false), "{warned}");
+}
+
+#[test]
 fn version_and_help_are_output() {
     let dir = process::folder(CONFIG);
     let (code, version, errors) = process::run(dir.path(), &["--version"]);
