@@ -2,10 +2,30 @@
 
 use std::fmt::Write as _;
 
+/// Bytes that begin a character which is escaped, or some others beside it.
+const MAY_ESCAPE: [bool; 256] = {
+    let mut may = [false; 256];
+    let mut byte = 0;
+    while byte < 0x20 {
+        may[byte] = true;
+        byte += 1;
+    }
+    let mut rest: &[u8] = b"\"\\<>&\xe2";
+    while let [byte, behind @ ..] = rest {
+        may[*byte as usize] = true;
+        rest = behind;
+    }
+    may
+};
+
 /// Appends `text` as a JSON string: beside what JSON demands, `<`, `>`, `&`, U+2028 and U+2029
 /// are escaped too.
 pub(crate) fn push_string(out: &mut String, text: &str) {
     out.push('"');
+    if !text.bytes().any(|byte| MAY_ESCAPE[usize::from(byte)]) {
+        out.push_str(text);
+        return out.push('"');
+    }
     let mut clean_from = 0;
     for (at, character) in text.char_indices() {
         let short = match character {

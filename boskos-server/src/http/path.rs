@@ -25,6 +25,9 @@ pub fn redirect(method: &Method, uri: &Uri) -> Option<String> {
 #[must_use]
 pub fn is_clean(path: &str) -> bool {
     let Some(rest) = path.strip_prefix('/') else { return false };
+    if !rest.bytes().any(|byte| matches!(byte, b'/' | b'.')) {
+        return true;
+    }
     // The last segment may be empty: a trailing slash stays. The root has only that.
     let mut segments = rest.split('/').peekable();
     while let Some(segment) = segments.next() {

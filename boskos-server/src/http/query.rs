@@ -1,16 +1,60 @@
 //! The parameters in a request's query.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, iter};
 
 /// The decoded pairs of `query`, in its order.
 ///
 /// `+` is a space and `%XX` a byte, in keys as in values; bytes that are no UTF-8 become U+FFFD. A pair with a bad
 /// escape or a `;` is left out, as is an empty one. Only pairs that need decoding allocate.
 pub fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-    query.split('&').filter(|pair| !pair.is_empty() && !pair.contains(';')).filter_map(|pair| {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        Some((decode(key)?, decode(value)?))
+    let mut rest = query;
+    iter::from_fn(move || {
+        while !rest.is_empty() {
+            let Look { end, equals, is_plain, is_bad } = Look::at_first(rest);
+            let pair = &rest[..end];
+            rest = rest.get(end + 1..).unwrap_or("");
+            if pair.is_empty() || is_bad {
+                continue;
+            }
+            let (key, value) = equals.map_or((pair, ""), |at| (&pair[..at], &pair[at + 1..]));
+            if is_plain {
+                return Some((Cow::Borrowed(key), Cow::Borrowed(value)));
+            }
+            if let (Some(key), Some(value)) = (decode(key), decode(value)) {
+                return Some((key, value));
+            }
+        }
+        None
     })
+}
+
+/// What one look at the bytes of a pair tells.
+struct Look {
+    end: usize,
+    equals: Option<usize>,
+    /// Nothing in it is encoded.
+    is_plain: bool,
+    is_bad: bool,
+}
+
+impl Look {
+    /// Looks at the first pair of a query.
+    fn at_first(query: &str) -> Self {
+        let mut look = Self { end: query.len(), equals: None, is_plain: true, is_bad: false };
+        for (at, byte) in query.bytes().enumerate() {
+            match byte {
+                b'&' => {
+                    look.end = at;
+                    break;
+                }
+                b'=' => look.equals = look.equals.or(Some(at)),
+                b'%' | b'+' => look.is_plain = false,
+                b';' => look.is_bad = true,
+                _ => {}
+            }
+        }
+        look
+    }
 }
 
 /// The first value of `key` in `query`.

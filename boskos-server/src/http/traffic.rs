@@ -5,6 +5,7 @@ use std::{
     sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed},
 };
 
+use memchr::memchr;
 use parking_lot::Mutex;
 
 use super::delivery::Delivery;
@@ -163,7 +164,7 @@ impl Traffic {
         if self.line_ended.load(Relaxed) {
             return true;
         }
-        let line_end = bytes.iter().position(|byte| *byte == b'\n');
+        let line_end = memchr(b'\n', bytes);
         self.line_ended.store(line_end.is_some(), Relaxed);
         let too_long = line_end.map_or(after, |end| before + end) >= self.line_limit;
         self.line_too_long.store(too_long, Relaxed);
