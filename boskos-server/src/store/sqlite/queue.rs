@@ -3,11 +3,12 @@
 use std::{
     mem,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
 use boskos_core::ranch::plan::{Outcome, Plan, PlanId};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::store::Outcomes;
 
@@ -15,6 +16,12 @@ use crate::store::Outcomes;
 ///
 /// Bounds how long the first of them waits for the last: some 15 ms.
 const BATCH: usize = 4_096;
+
+/// The longest that a batch waits for more plans.
+const GATHER: Duration = Duration::from_micros(200);
+
+/// So often others are let run without a plan coming of it, before none is expected.
+const QUIET_TURNS: u32 = 4;
 
 /// Plans on their way to the writer.
 #[derive(Default)]
@@ -66,13 +73,19 @@ impl Queue {
     }
 
     /// Waits for plans and moves them to `batch`, which is empty. `false`: there will be none.
-    pub(super) fn take(&self, batch: &mut Vec<Plan>) -> bool {
+    ///
+    /// A commit takes as long for one plan as for many, and those whose plans were committed just now, `last` of them,
+    /// are about to call again. So where there are several, they are let do so before.
+    pub(super) fn take(&self, batch: &mut Vec<Plan>, last: usize) -> bool {
         let mut state = self.state.lock();
         while state.plans.is_empty() {
             if state.closing {
                 return false;
             }
             self.changed.wait(&mut state);
+        }
+        if state.plans.len().max(last) > 1 {
+            gather(&mut state);
         }
         if state.plans.len() <= BATCH {
             mem::swap(&mut state.plans, batch);
@@ -110,5 +123,16 @@ impl Queue {
     pub(super) fn close(&self) {
         self.state.lock().closing = true;
         self.changed.notify_all();
+    }
+}
+
+/// Lets whoever wants to run do so until no more plans come of it.
+fn gather(state: &mut MutexGuard<'_, State>) {
+    let until = Instant::now() + GATHER;
+    let mut quiet = 0;
+    while quiet < QUIET_TURNS && !state.closing && state.plans.len() < BATCH && Instant::now() < until {
+        let before = state.plans.len();
+        MutexGuard::unlocked(state, thread::yield_now);
+        quiet = if state.plans.len() > before { 0 } else { quiet + 1 };
     }
 }

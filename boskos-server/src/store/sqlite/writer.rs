@@ -72,7 +72,9 @@ impl Writer {
             Ok(session) => session,
             Err(error) => return self.halt(error.in_file(&self.path), plans, &Outcome::NotWritten, outcomes),
         };
-        while self.queue.take(&mut plans) {
+        let mut last = 0;
+        while self.queue.take(&mut plans, last) {
+            last = plans.len();
             let error = |error| SqliteError::sqlite("write to", &self.path)(error);
             match session.write(&plans) {
                 Ok(()) => {
