@@ -1,9 +1,10 @@
-//! What the tests of the daemons share. No daemon depends on it.
+//! What the tests of client and daemons share. None of them depends on it for anything else.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod daemon;
 mod flags;
+mod http;
 mod logs;
 mod port;
 mod proxy;
@@ -17,11 +18,12 @@ use boskos_client::{Client, Resource};
 pub use self::{
     daemon::{Daemon, command, run},
     flags::spellings,
+    http::{Answer, Request},
     logs::Logs,
     port::free_port,
-    proxy::Proxy,
+    proxy::{Loss, Proxy},
     server::Server,
-    stub::{OlderServer, silent, turning},
+    stub::{OlderServer, Stub, answer_one, silent, turning},
 };
 
 /// What must happen is waited for this long; a machine under load may need much of it.

@@ -1,4 +1,4 @@
-//! A proxy before a server that counts what passes, and kills who calls after a number of calls.
+//! A proxy before a server that counts what passes, loses it, or kills who calls.
 
 use std::{
     net::SocketAddr,
@@ -15,6 +15,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
+use crate::http::{self, Request};
+
 /// Counts POSTs: reads change nothing, so that a caller killed after one might as well have been killed before it.
 pub struct Proxy {
     /// Where it listens.
@@ -22,8 +24,25 @@ pub struct Proxy {
     shared: Arc<Shared>,
 }
 
+/// What becomes of a call that is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The server's answer is read to its end and goes nowhere.
+    Answer,
+    /// The call is passed on, then both connections are cut.
+    Connection,
+    /// Nothing comes of it, and the connection stays.
+    Hang,
+}
+
 struct Shared {
     server: SocketAddr,
+    /// `/api/v1` is answered as a server answers that has none.
+    is_older: bool,
+    /// Which calls are lost, and how.
+    loss: Option<(&'static str, Loss)>,
+    /// How many are still to be.
+    losses: AtomicUsize,
     posts: AtomicUsize,
     /// After which POST whom.
     cut: Mutex<Option<(usize, u32)>>,
@@ -34,9 +53,24 @@ struct Shared {
 impl Proxy {
     /// A proxy before `server`.
     pub async fn start(server: SocketAddr) -> Self {
+        Self::begin(Shared::before(server)).await
+    }
+
+    /// One that loses the first `count` calls of `path`.
+    pub async fn losing(server: SocketAddr, path: &'static str, loss: Loss, count: usize) -> Self {
+        let losses = AtomicUsize::new(count);
+        Self::begin(Shared { loss: Some((path, loss)), losses, ..Shared::before(server) }).await
+    }
+
+    /// One that makes `server` look like one without `/api/v1`.
+    pub async fn older(server: SocketAddr) -> Self {
+        Self::begin(Shared { is_older: true, ..Shared::before(server) }).await
+    }
+
+    async fn begin(shared: Shared) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared { server, posts: AtomicUsize::new(0), cut: Mutex::new(None) });
+        let shared = Arc::new(shared);
         let state = Arc::clone(&shared);
         tokio::spawn(async move {
             loop {
@@ -59,6 +93,12 @@ impl Proxy {
         self.shared.posts.load(Ordering::SeqCst)
     }
 
+    /// Whether all calls that were to be lost are.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.shared.losses.load(Ordering::SeqCst) == 0
+    }
+
     /// Kills the process `id` once the server has carried out POST number `count`, before its answer is read. Later
     /// calls go nowhere.
     pub fn kill_after(&self, count: usize, id: u32) {
@@ -66,36 +106,43 @@ impl Proxy {
     }
 }
 
-/// One request, one answer, then the connection ends.
-async fn pass(mut caller: TcpStream, shared: Arc<Shared>) {
-    let mut request = Vec::new();
-    let end = loop {
-        if let Some(at) = request.windows(4).position(|four| four == b"\r\n\r\n") {
-            break at + 4;
-        }
-        if caller.read_buf(&mut request).await.unwrap_or(0) == 0 {
-            return;
-        }
-    };
-    let head = String::from_utf8_lossy(&request[..end]).into_owned();
-    let mut headers = head.lines().filter_map(|line| line.split_once(':'));
-    let length = headers.find(|(key, _)| key.eq_ignore_ascii_case("content-length"));
-    let length: usize = length.map_or(0, |(_, text)| text.trim().parse().unwrap());
-    while request.len() < end + length {
-        if caller.read_buf(&mut request).await.unwrap_or(0) == 0 {
-            return;
-        }
+// === impl Shared ===
+
+impl Shared {
+    fn before(server: SocketAddr) -> Self {
+        let (losses, posts) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { server, is_older: false, loss: None, losses, posts, cut: Mutex::new(None) }
     }
-    let number = if head.starts_with("POST ") { shared.posts.fetch_add(1, Ordering::SeqCst) + 1 } else { 0 };
+
+    /// How `request` is to be lost; counted.
+    fn loss_of(&self, request: &Request) -> Option<Loss> {
+        let (_, loss) = self.loss.filter(|(path, _)| request.path() == *path)?;
+        let left = self.losses.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        left.is_ok().then_some(loss)
+    }
+}
+
+async fn pass(mut caller: TcpStream, shared: Arc<Shared>) {
+    let Some(request) = Request::read(&mut caller).await else { return };
+    if shared.is_older && request.path().starts_with("/api/v1") {
+        return http::write(&mut caller, (200, "text/plain; charset=utf-8", String::new())).await;
+    }
+    let is_post = request.head.starts_with("POST ");
+    let number = if is_post { shared.posts.fetch_add(1, Ordering::SeqCst) + 1 } else { 0 };
     let cut = *shared.cut.lock();
     if cut.is_some_and(|(count, _)| number > count) {
         // It is dead, or about to be.
         return;
     }
-    let mut upstream = TcpStream::connect(shared.server).await.unwrap();
-    let (line, headers) = head.split_once("\r\n").unwrap();
-    let head = format!("{line}\r\nConnection: close\r\n{headers}");
-    upstream.write_all(&[head.as_bytes(), &request[end..]].concat()).await.unwrap();
+    let loss = shared.loss_of(&request);
+    if loss == Some(Loss::Hang) {
+        caller.read_buf(&mut Vec::new()).await.ok();
+        return;
+    }
+    let Some(mut upstream) = request.send_to(shared.server).await else { return };
+    if loss == Some(Loss::Connection) {
+        return;
+    }
     let mut answer = Vec::new();
     if upstream.read_to_end(&mut answer).await.is_err() {
         return;
@@ -106,6 +153,8 @@ async fn pass(mut caller: TcpStream, shared: Arc<Shared>) {
         kill_process(Pid::from_raw(id.try_into().unwrap()).unwrap(), Signal::KILL).ok();
         return;
     }
-    caller.write_all(&answer).await.ok();
-    caller.shutdown().await.ok();
+    if loss.is_none() {
+        caller.write_all(&answer).await.ok();
+        caller.shutdown().await.ok();
+    }
 }

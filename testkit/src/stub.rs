@@ -1,37 +1,51 @@
-//! A stub of an older server: it knows the contract alone, and counts.
+//! What stands in for a server: one that answers what a test says, one of older days, one that is silent.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use boskos_client::Hand;
 use parking_lot::Mutex;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
     task::JoinHandle,
 };
 
-/// Answers paths that were added later with 200 and nothing, ignores `wait`, and says what a test says to the rest.
-pub struct OlderServer {
-    address: SocketAddr,
-    lines: Arc<Mutex<Vec<String>>>,
+use crate::http::{self, Answer, Request};
+
+const TEXT: &str = "text/plain; charset=utf-8";
+
+/// A server that answers what a test says, and keeps what it was asked.
+pub struct Stub {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The requests so far.
+    pub seen: Arc<Mutex<Vec<Request>>>,
 }
 
-/// Status and body.
-type Answer = (u16, String);
+/// Answers paths that were added later with 200 and nothing, ignores `wait`, and says what a test says to the rest.
+pub struct OlderServer(Stub);
 
-impl OlderServer {
-    /// Answers a path of the contract with what `answer` makes of the request line, `POST /acquire?type=t`.
-    pub async fn start(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, lines) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Vec::new())));
-        let (answer, log) = (Arc::new(answer), Arc::clone(&lines));
+// === impl Stub ===
+
+impl Stub {
+    /// One on a free port of 127.0.0.1.
+    pub async fn start(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+        Self::start_at("127.0.0.1:0", answer).await
+    }
+
+    /// One at `address`.
+    pub async fn start_at(address: &str, answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let (answer, log) = (Arc::new(answer), Arc::clone(&seen));
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 tokio::spawn(answer_one(stream, Arc::clone(&answer), Arc::clone(&log)));
             }
         });
-        Self { address, lines }
+        Self { address, seen }
     }
 
     /// Its URL.
@@ -40,30 +54,52 @@ impl OlderServer {
         format!("http://{}", self.address)
     }
 
-    /// The request lines with `text` in them.
+    /// Requests for `path`.
     #[must_use]
-    pub fn with(&self, text: &str) -> Vec<String> {
-        self.lines.lock().iter().filter(|line| line.contains(text)).cloned().collect()
+    pub fn count(&self, path: &str) -> usize {
+        self.seen.lock().iter().filter(|request| request.path() == path).count()
     }
 }
 
-async fn answer_one(mut stream: TcpStream, answer: Arc<impl Fn(&str) -> Answer>, lines: Arc<Mutex<Vec<String>>>) {
-    let mut request = Vec::new();
-    while !request.windows(4).any(|four| four == b"\r\n\r\n") {
-        if stream.read_buf(&mut request).await.unwrap_or(0) == 0 {
-            return;
-        }
+/// Answers one request, which `seen` keeps, and ends the connection.
+pub async fn answer_one(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    answer: Arc<impl Fn(&Request) -> Answer>,
+    seen: Arc<Mutex<Vec<Request>>>,
+) {
+    let Some(request) = Request::read(&mut stream).await else { return };
+    seen.lock().push(request.clone());
+    http::write(&mut stream, answer(&request)).await;
+}
+
+// === impl OlderServer ===
+
+impl OlderServer {
+    /// Answers a path of the contract with what `answer` makes of the request line, `POST /acquire?type=t`: status and
+    /// body.
+    pub async fn start(answer: impl Fn(&str) -> (u16, String) + Send + Sync + 'static) -> Self {
+        let stub = Stub::start(move |request| match request.path().starts_with("/api/") {
+            true => (200, TEXT, String::new()),
+            false => {
+                let (status, body) = answer(request.line());
+                (status, TEXT, body)
+            }
+        });
+        Self(stub.await)
     }
-    let head = String::from_utf8_lossy(&request).into_owned();
-    let line = head.split(" HTTP/").next().unwrap_or_default().to_owned();
-    let (status, body) = if line.contains("/api/") { (200, String::new()) } else { answer(&line) };
-    lines.lock().push(line);
-    let text = format!(
-        "HTTP/1.1 {status} Said\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    );
-    stream.write_all(text.as_bytes()).await.ok();
-    stream.shutdown().await.ok();
+
+    /// Its URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.0.url()
+    }
+
+    /// The request lines with `text` in them.
+    #[must_use]
+    pub fn with(&self, text: &str) -> Vec<String> {
+        let seen = self.0.seen.lock();
+        seen.iter().map(Request::line).filter(|line| line.contains(text)).map(str::to_owned).collect()
+    }
 }
 
 /// A listener that takes connections and never answers, as a server that is stopped does.

@@ -1,33 +1,25 @@
 //! boskosctl and checkconfig as they are run.
 
+mod exec;
+mod requeue;
+
 use std::{
     os::unix::process::ExitStatusExt as _,
     process::{Output, Stdio},
     time::Duration,
 };
 
+use boskos_testkit::{Server, Stub, command, eventually, look};
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process::{Child, Command},
 };
 
-use crate::harness::{
-    CONFIG, Server, eventually,
-    http::{Loss, Proxy, Stub},
-    look,
-};
-
-const QUARANTINE: &str = "resources:
-- {type: thing, state: quarantined, names: [thing1, thing2]}
-- {type: other, state: quarantined, names: [other1]}
-";
+use crate::harness::CONFIG;
 
 fn ctl(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_boskosctl"));
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    for variable in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
-        command.env_remove(variable);
-    }
+    let mut command = Command::from(command(env!("CARGO_BIN_EXE_boskosctl"), args));
+    command.kill_on_drop(true);
     command
 }
 
@@ -154,58 +146,6 @@ async fn heartbeat_beats_ends_and_is_interrupted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn exec_holds_and_releases_with_the_commands_code() {
-    let server = Server::start(CONFIG).await;
-    let client = server.client("me");
-    let script = "echo $BOSKOS_NAME; echo \"$BOSKOS_RESOURCE\"; exit 7";
-    let child = acquire_line(&server, &["--exec", "sh", "-c", script]).spawn().unwrap();
-    let (code, out, _) = end(child).await;
-    assert_eq!(code, 7);
-    assert!(out.starts_with("thing1\n{\"type\":\"thing\",\"name\":\"thing1\",\"state\":\"busy\""), "{out}");
-    assert_eq!(look(&client, "thing1").await, ("dirty".into(), String::new()));
-
-    let child = acquire_line(&server, &["--release-state=free", "--exec", "sh", "-c", "kill -9 $$"]).spawn().unwrap();
-    assert_eq!(end(child).await.0, 137);
-    assert_eq!(look(&client, "thing2").await, ("free".into(), String::new()));
-
-    for (args, expected) in [
-        (&["--exec", "/nothing/there"][..], 127),
-        (&["--exec", "no-such-command-anywhere"], 127),
-        (&["--exec", "/etc/passwd"], 126),
-        (&["--state", "none", "--timeout", "10ms", "--exec", "true"], 124),
-        (&["--server-url", "http://127.0.0.1:1", "--exec", "true"], 125),
-    ] {
-        let (code, out, err) = end(acquire_line(&server, args).spawn().unwrap()).await;
-        assert_eq!((code, out.as_str()), (expected, ""), "{args:?}: {err}");
-        assert_eq!(err.lines().count(), 1, "{err}");
-    }
-    assert!(client.list(&Default::default()).await.unwrap().iter().all(|resource| resource.owner.is_none()));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn exec_passes_signals_on_and_ends_the_command_of_a_lost_lease() {
-    let server = Server::start(CONFIG).await;
-    let client = server.client("other");
-    let script = "trap 'echo told; exit 3' TERM; echo up; while :; do sleep 0.01; done";
-    let mut child = acquire_line(&server, &["--exec", "sh", "-c", script]).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert_eq!(lines.next_line().await.unwrap().unwrap(), "up");
-    kill(&child, rustix::process::Signal::TERM);
-    assert_eq!(lines.next_line().await.unwrap().unwrap(), "told");
-    assert_eq!(end(child).await.0, 3);
-    assert_eq!(look(&client, "thing1").await, ("dirty".into(), String::new()));
-
-    let mut child = acquire_line(&server, &["--period=20ms", "--exec", "sh", "-c", script]).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert_eq!(lines.next_line().await.unwrap().unwrap(), "up");
-    client.reset("thing", "busy", boskos_client::GoDuration::ZERO, "taken").await.unwrap();
-    assert_eq!(lines.next_line().await.unwrap().unwrap(), "told");
-    let (code, _, err) = end(child).await;
-    assert_eq!(code, 121, "{err}");
-    assert_eq!(look(&client, "thing2").await, ("taken".into(), String::new()), "a lost lease releases nothing");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tables_and_json_show_what_there_is() {
     let server = Server::start(CONFIG).await;
     let client = server.client("me");
@@ -255,40 +195,6 @@ async fn configs_are_checked_and_compared() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requeue_makes_quarantined_ones_dirty_and_wipes_the_janitors_notes() {
-    let server = Server::start(QUARANTINE).await;
-    let client = server.client("Janitor");
-    client.acquire_by_state("quarantined", "quarantined", &["thing1".into()]).await.unwrap();
-    let note = [("janitor-failures".to_owned(), Some("5".to_owned())), ("mine".to_owned(), Some("1".to_owned()))];
-    client.update("thing1", "quarantined", &note.into()).await.unwrap();
-    client.release("thing1", "quarantined").await.unwrap();
-
-    assert_eq!(run(&server, "requeue thing1").await, (0, "requeued resource \"thing1\"\n".into(), String::new()));
-    assert_eq!(look(&client, "thing1").await, ("dirty".into(), String::new()));
-    assert_eq!(client.resource("thing1").await.unwrap().user_data.as_json(), r#"{"mine":"1"}"#);
-    assert_eq!(run(&server, "requeue --type thing").await.1, "requeued resource \"thing2\"\n");
-    assert_eq!(look(&client, "other1").await.0, "quarantined");
-    assert_eq!(run(&server, "requeue thing1").await.0, 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn requeue_that_is_interrupted_strands_nothing() {
-    let server = Server::start(QUARANTINE).await;
-    let client = server.client("Janitor");
-    client.acquire_by_state("quarantined", "x", &["thing1".into()]).await.unwrap();
-    client.update("thing1", "x", &[("janitor-failures".to_owned(), Some("5".to_owned()))].into()).await.unwrap();
-    client.release("thing1", "quarantined").await.unwrap();
-    let proxy = Proxy::start(server.address, "/update", Loss::Hang, 1).await;
-    let child = ctl(&["requeue", "thing1", "--server-url", &proxy.url(), "--owner-name", "me"]).spawn().unwrap();
-    eventually("amid it", async || proxy.is_done()).await;
-    // Killed for good, the reaper would look after it.
-    assert_eq!(look(&client, "thing1").await, ("cleaning".into(), "me".into()));
-    kill(&child, rustix::process::Signal::INT);
-    assert_eq!(end(child).await.0, 130);
-    assert_eq!(look(&client, "thing1").await, ("dirty".into(), String::new()));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn acquired_and_not_told_it_goes_back() {
     let server = Server::start(CONFIG).await;
     let client = server.client("looker");
@@ -300,37 +206,6 @@ async fn acquired_and_not_told_it_goes_back() {
     let (code, _, err) = end(child).await;
     assert!(code == 1 && err.contains("cannot write to standard output"), "{code} {err}");
     assert!(client.list(&Default::default()).await.unwrap().iter().all(|resource| resource.owner.is_none()));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_command_leaves_behind_is_ended_before_the_release() {
-    let server = Server::start(CONFIG).await;
-    let client = server.client("looker");
-    let dir = tempfile::tempdir().unwrap();
-    let pid = dir.path().join("pid");
-    // It looks at itself, as long as it runs.
-    let script = format!("sh -c 'while :; do sleep 0.01; done' > /dev/null 2>&1 & echo $! > {}; exit 4", pid.display());
-    let child = acquire_line(&server, &["--exec", "sh", "-c", &script]).spawn().unwrap();
-    assert_eq!(end(child).await.0, 4);
-    assert_eq!(look(&client, "thing1").await, ("dirty".into(), String::new()));
-    let stat = format!("/proc/{}/stat", std::fs::read_to_string(pid).unwrap().trim());
-    let stat = std::fs::read_to_string(stat).unwrap_or_default();
-    assert!(stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X'])), "{stat}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_command_that_traps_term_is_killed_when_its_lease_is_lost() {
-    let server = Server::start(CONFIG).await;
-    let client = server.client("other");
-    let script = "trap 'echo told' TERM; echo up; while :; do sleep 0.01; done";
-    let mut child = acquire_line(&server, &["--period=20ms", "--exec", "sh", "-c", script]).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert_eq!(lines.next_line().await.unwrap().unwrap(), "up");
-    client.reset("thing", "busy", boskos_client::GoDuration::ZERO, "taken").await.unwrap();
-    assert_eq!(lines.next_line().await.unwrap().unwrap(), "told");
-    assert_eq!(lines.next_line().await.unwrap(), None, "killed");
-    assert_eq!(end(child).await.0, 121);
-    assert_eq!(look(&client, "thing1").await, ("taken".into(), String::new()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

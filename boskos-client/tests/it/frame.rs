@@ -15,9 +15,10 @@ use boskos_client::{
     types::{self, TypeFlags, TypeSelection},
 };
 use boskos_runtime::signal::{Cause, Shutdown};
+use boskos_testkit::{PATIENCE, Server, Stub, eventually, look};
 use tokio::sync::Notify;
 
-use crate::harness::{CONFIG, Kept, PATIENCE, Server, builder, eventually, http::Stub, look};
+use crate::harness::{CONFIG, builder};
 
 /// Cleans what is dirty, as a janitor would.
 struct Sweeper {
@@ -253,7 +254,7 @@ async fn a_full_pool_takes_no_more_than_it_can_do() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_away_makes_it_not_ready_and_is_found_again() {
-    let mut server = Server::start_on(Kept::Sqlite, CONFIG).await;
+    let mut server = Server::start_kept(CONFIG).await;
     server.stop().await;
     let daemon = start(server.client("Sweeper"), TypeSelection::all(), 4, None);
     eventually("said to be away", async || {

@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use boskos_client::{Clock, Error, Filter, GoDuration, Hand, LeaseOptions, Lost};
+use boskos_client::{Clock, Error, Filter, GoDuration, LeaseOptions, Lost};
+use boskos_testkit::{Loss, PATIENCE, Proxy, Server, eventually, look, turning};
 
-use crate::harness::{
-    CONFIG, Kept, PATIENCE, Server, builder, client, eventually,
-    http::{Loss, Proxy},
-    look,
-};
+use crate::harness::{CONFIG, builder, client};
 
 async fn owned(server: &Server) -> usize {
     let all = server.client("looker").list(&Filter::default()).await.unwrap();
@@ -18,7 +15,7 @@ async fn owned(server: &Server) -> usize {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_release_whose_answer_was_lost_is_done() {
     let server = Server::start(CONFIG).await;
-    let proxy = Proxy::start(server.address, "/release", Loss::Answer, 1).await;
+    let proxy = Proxy::losing(server.address, "/release", Loss::Answer, 1).await;
     let client = client(&proxy.url(), "me");
     client.acquire("thing", "free", "busy").await.unwrap();
     client.release("thing1", "dirty").await.unwrap();
@@ -33,7 +30,7 @@ async fn a_release_whose_answer_was_lost_is_done() {
 async fn a_release_whose_answer_was_lost_frees_nothing_that_a_replica_was_granted_meanwhile() {
     for is_granted_here in [true, false] {
         let server = Server::start(CONFIG).await;
-        let proxy = Proxy::start(server.address, "/release", Loss::Answer, 1).await;
+        let proxy = Proxy::losing(server.address, "/release", Loss::Answer, 1).await;
         let (clock, hand) = Clock::manual();
         let client = builder(&proxy.url(), "Janitor").clock(clock).build().unwrap();
         let replica = server.client("Janitor");
@@ -52,21 +49,10 @@ async fn a_release_whose_answer_was_lost_frees_nothing_that_a_replica_was_grante
     }
 }
 
-/// Turns `hand` by little and little until dropped.
-fn turning(hand: &Hand) -> tokio::task::JoinHandle<()> {
-    let hand = hand.clone();
-    tokio::spawn(async move {
-        loop {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-            hand.advance(Duration::from_millis(100));
-        }
-    })
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_outlasts_an_outage_at_its_release_and_at_its_drop() {
     for is_dropped in [false, true] {
-        let mut server = Server::start_on(Kept::Sqlite, CONFIG).await;
+        let mut server = Server::start_kept(CONFIG).await;
         let (clock, hand) = Clock::manual();
         let client = builder(&server.url(), "me").clock(clock.clone()).build().unwrap();
         let lease =
@@ -128,9 +114,8 @@ async fn a_cancelled_release_goes_on_whenever_it_is_cancelled() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_acquire_that_is_cut_is_asked_again_under_its_id_and_leaks_nothing() {
-    for kept in [Kept::Memory, Kept::Sqlite] {
-        let mut server = Server::start_on(kept, CONFIG).await;
-        let proxy = Proxy::start(server.address, "/acquire", Loss::Connection, 2).await;
+    for mut server in [Server::start(CONFIG).await, Server::start_kept(CONFIG).await] {
+        let proxy = Proxy::losing(server.address, "/acquire", Loss::Connection, 2).await;
         let client = client(&proxy.url(), "me");
         // Nothing matches while the calls are cut, so that no grant is on its way at that moment.
         let waiter = client.clone();
@@ -192,7 +177,7 @@ async fn a_cancelled_wait_ends_its_parked_call_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wait_survives_a_server_that_restarts() {
-    let mut server = Server::start_on(Kept::Sqlite, CONFIG).await;
+    let mut server = Server::start_kept(CONFIG).await;
     let client = server.client("me");
     let waiter = client.clone();
     let waiting = tokio::spawn(async move { waiter.acquire_wait("thing", "clean", "busy", None).await });
@@ -206,7 +191,7 @@ async fn a_wait_survives_a_server_that_restarts() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_is_lost_once_no_heartbeat_got_through_for_too_long_and_then_sends_nothing() {
-    let mut server = Server::start_on(Kept::Sqlite, CONFIG).await;
+    let mut server = Server::start_kept(CONFIG).await;
     let (clock, hand) = Clock::manual();
     let client = builder(&server.url(), "me").clock(clock).build().unwrap();
     let resource = client.acquire("thing", "free", "busy").await.unwrap();
@@ -225,7 +210,7 @@ async fn a_lease_is_lost_once_no_heartbeat_got_through_for_too_long_and_then_sen
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_holder_that_was_stopped_notices_that_a_replica_of_its_name_took_over() {
-    let server = Server::start_on(Kept::Sqlite, CONFIG).await;
+    let server = Server::start_kept(CONFIG).await;
     let (clock, hand) = Clock::manual();
     let stopped = builder(&server.url(), "Janitor").clock(clock).build().unwrap();
     let resource = stopped.acquire("other", "free", "cleaning").await.unwrap();

@@ -9,11 +9,9 @@ use std::{
 };
 
 use boskos_client::{Clock, Error, Filter};
+use boskos_testkit::{Answer, Stub, eventually};
 
-use crate::harness::{
-    builder,
-    http::{Answer, Stub},
-};
+use crate::harness::builder;
 
 const GRANT: &str =
     r#"{"type":"thing","name":"thing1","state":"busy","owner":"me","lastupdate":"2006-01-02T15:04:05Z","userdata":{}}"#;
@@ -48,7 +46,7 @@ async fn it_is_asked_at_most_once_in_three_seconds_per_waiter() {
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert_eq!(stub.count("/acquire"), asked, "too soon");
         hand.advance(Duration::from_millis(1));
-        crate::harness::eventually("the next question", async || stub.count("/acquire") > asked).await;
+        eventually("the next question", async || stub.count("/acquire") > asked).await;
     }
     assert_eq!(waiting.await.unwrap().unwrap().name.as_str(), "thing1");
     let heads: Vec<_> =
@@ -66,7 +64,7 @@ async fn the_wait_ends_in_time() {
     let waiting = tokio::spawn(async move { waiter.acquire_wait("thing", "free", "busy", patience).await });
     hand.slept_on().await;
     hand.advance(Duration::from_secs(3));
-    crate::harness::eventually("the second question", async || stub.count("/acquire") == 2).await;
+    eventually("the second question", async || stub.count("/acquire") == 2).await;
     hand.slept_on().await;
     hand.advance(Duration::from_secs(1));
     assert!(matches!(waiting.await.unwrap(), Err(Error::NotFound { .. })));

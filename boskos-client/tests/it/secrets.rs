@@ -4,13 +4,11 @@ use std::{fs, sync::Arc};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use boskos_client::{Client, LeaseOptions, UserDataPatch};
+use boskos_testkit::{Server, Stub, answer_one};
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 
-use crate::harness::{
-    CONFIG, Server, builder,
-    http::{Stub, answer_one},
-};
+use crate::harness::{CONFIG, builder};
 
 const CANARY: &str = "c4n4ry";
 const TEXT: &str = "text/plain; charset=utf-8";

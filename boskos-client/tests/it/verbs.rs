@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use boskos_client::{Filter, GoDuration, LeaseOptions, Lost, UserDataPatch};
+use boskos_testkit::{PATIENCE, Server, eventually, look};
 
-use crate::harness::{CONFIG, Kept, Server, kind, look};
+use crate::harness::{CONFIG, kind};
 
 async fn on_each_store(test: impl AsyncFn(&Server)) {
-    for kept in [Kept::Memory, Kept::Sqlite] {
-        println!("on {kept:?}");
-        let mut server = Server::start_on(kept, CONFIG).await;
+    for mut server in [Server::start(CONFIG).await, Server::start_kept(CONFIG).await] {
+        println!("on {}", server.client("me").info().await.unwrap().store);
         test(&server).await;
         server.stop().await;
     }
@@ -134,10 +134,7 @@ async fn a_lease_beats_and_goes_back_when_dropped() {
     let options = LeaseOptions { period: Duration::from_millis(5), ..LeaseOptions::dropped_into("dirty") };
     let lease = client.lease(client.acquire("thing", "free", "busy").await.unwrap(), options.clone());
     let before = lease.resource().last_update;
-    crate::harness::eventually("a heartbeat", || async {
-        client.resource("thing1").await.unwrap().last_update > before
-    })
-    .await;
+    eventually("a heartbeat", || async { client.resource("thing1").await.unwrap().last_update > before }).await;
     drop(lease);
     client.settled().await;
     assert_eq!(look(&client, "thing1").await, ("dirty".into(), String::new()));
@@ -146,7 +143,7 @@ async fn a_lease_beats_and_goes_back_when_dropped() {
     let options = LeaseOptions { period: Duration::from_secs(1), ..options };
     let lease = client.lease(client.acquire("thing", "free", "busy").await.unwrap(), options);
     client.reset("thing", "busy", GoDuration::ZERO, "dirty").await.unwrap();
-    let lost = tokio::time::timeout(crate::harness::PATIENCE, lease.lost()).await.unwrap();
+    let lost = tokio::time::timeout(PATIENCE, lease.lost()).await.unwrap();
     assert!(matches!(lost, Lost::Refused(_)), "{lost}");
     let name = lease.name();
     let error = lease.release("free").await.unwrap_err();
