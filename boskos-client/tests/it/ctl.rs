@@ -209,6 +209,46 @@ async fn acquired_and_not_told_it_goes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_standard_output_nothing_is_acquired() {
+    let server = Server::start(CONFIG).await;
+    let client = server.client("looker");
+    let through_shell = |redirection: &str| {
+        let acquire = acquire_line(&server, &[]);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("exec \"$@\" {redirection}"), "sh"]).arg(acquire.as_std().get_program());
+        shell.args(acquire.as_std().get_args()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        shell
+    };
+    let (code, _, err) = told(through_shell(">&-").output().await.unwrap());
+    assert!(code == 1 && err.starts_with("standard output is closed: ") && err.lines().count() == 1, "{code} {err}");
+    assert_eq!(client.history("thing1", 10).await.unwrap().len(), 1, "it was made, and never acquired");
+    // Whoever throws the name away says so.
+    let thrown_away = told(through_shell("> /dev/null").output().await.unwrap());
+    assert_eq!(thrown_away, (0, String::new(), String::new()));
+    assert_eq!(look(&client, "thing1").await, ("busy".into(), "me".into()));
+}
+
+#[tokio::test]
+async fn what_has_no_api_is_said_to_have_none_with_the_way_out() {
+    let others = [
+        Stub::start(|_| (404, "text/plain", "404 page not found".to_owned())).await,
+        Stub::start(|_| (404, "application/json", r#"{"error":"404 page not found"}"#.to_owned())).await,
+        Stub::start(|_| (200, "text/html", "<h1>Welcome</h1>".to_owned())).await,
+        Stub::start(|_| (200, "text/plain; charset=utf-8", String::new())).await,
+    ];
+    for (other, said) in others.iter().zip(["404 page not found", "404 page not found", "JSON", "it has no /api/v1"]) {
+        let url = other.url();
+        for verb in [&["get"][..], &["get", "thing1"], &["queue"], &["history", "thing1"], &["requeue", "--type=thing"]]
+        {
+            let (code, out, err) = told(ctl(&[&["--server-url", &*url], verb].concat()).output().await.unwrap());
+            assert_eq!((code, out.as_str(), err.lines().count()), (1, "", 1), "{verb:?}: {err}");
+            let begin = format!("what answers at {url} is not a boskos server that has /api/v1, or an older one (");
+            assert!(err.starts_with(&begin) && err.contains(said) && err.contains("check --server-url"), "{err}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn flags_that_every_binary_has_are_taken_before_and_after_the_verb() {
     let server = Server::start(CONFIG).await;
     let common =

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use boskos_client::{BuildError, Client, GoDuration, flags};
 use boskos_runtime::{flags::IgnoredFlags, log::LogLevel};
@@ -130,9 +130,10 @@ pub(crate) struct Acquire {
     /// How long to wait in the queue [default: not at all]
     #[arg(long, value_name = "DURATION")]
     pub(crate) timeout: Option<GoDuration>,
-    /// Run this command while the resource is held, then release it; takes the rest of the line
+    /// Run this command while the resource is held, then release it; takes the rest of the line, a `--` before the
+    /// command is left out
     #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true)]
-    pub(crate) exec: Vec<std::ffi::OsString>,
+    pub(crate) exec: Vec<OsString>,
     /// With --exec: the state that it is released into
     #[arg(long = "release-state", value_name = "STATE", default_value = "dirty")]
     pub(crate) release_state: String,
@@ -206,6 +207,18 @@ pub(crate) enum Output {
     Json,
 }
 
+// === impl Acquire ===
+
+impl Acquire {
+    /// The command of `--exec` and its arguments, without the separator that other programs want before them.
+    pub(crate) fn command(&self) -> Option<(&OsString, &[OsString])> {
+        match self.exec.split_first() {
+            Some((separator, rest)) if separator == "--" => rest.split_first(),
+            command => command,
+        }
+    }
+}
+
 // === impl ServerFlags ===
 
 impl ServerFlags {
@@ -222,6 +235,11 @@ impl ServerFlags {
         Ok(self.client()?)
     }
 
+    /// Where the server is, as told; empty if it was not.
+    pub(crate) fn url(&self) -> &str {
+        self.server_url.as_deref().unwrap_or_default()
+    }
+
     /// A client for one who looks: the server must be named.
     pub(crate) fn reader(&self) -> Result<Client, CtlError> {
         if self.server_url.as_ref().is_none_or(String::is_empty) {
@@ -231,7 +249,7 @@ impl ServerFlags {
     }
 
     fn client(&self) -> Result<Client, BuildError> {
-        let url = self.server_url.as_deref().unwrap_or_default();
+        let url = self.url();
         let owner = self.owner_name.as_deref().filter(|name| !name.is_empty()).unwrap_or(OWN_NAME);
         flags::builder(url, owner, self.username.as_deref(), self.password_file.as_ref())?.build()
     }

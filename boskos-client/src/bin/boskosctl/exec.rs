@@ -22,6 +22,10 @@ use crate::{acquire, args::Acquire, error::CtlError, signals::Signals};
 /// How long a server that is away at the end is waited for.
 const RELEASE_WAIT: Duration = Duration::from_secs(60);
 
+/// Bytes of a state that fit a request line with whatever else stands there: encoded, each may take three, and the
+/// server reads 64 KiB.
+const MAX_STATE: usize = 16 * 1024;
+
 /// A command that runs.
 struct Running {
     group: Group,
@@ -31,8 +35,10 @@ struct Running {
 
 /// Holds a resource while a command runs; returns the exit code.
 pub(crate) async fn exec(client: &Client, asked: &Acquire) -> Result<u8, CtlError> {
-    let (command, arguments) = asked.exec.split_first().expect("clap asks for one at least");
+    // All that the end would fail of is refused before anything is acquired.
+    let (command, arguments) = asked.command().ok_or(CtlError::NoCommand)?;
     let program = find(command)?;
+    check_release_state(&asked.release_state)?;
     let period = asked.period.to_std().filter(|period| !period.is_zero()).ok_or(CtlError::NotPositive("period"))?;
     let mut signals = Signals::all()?;
     let resource = acquire::take(client, asked, &mut signals).await?;
@@ -69,6 +75,15 @@ pub(crate) async fn exec(client: &Client, asked: &Acquire) -> Result<u8, CtlErro
                 return Err(CtlError::LeaseLost { name, why: lost.to_string() });
             }
         }
+    }
+}
+
+/// Whether a server can be asked to release into `state`.
+fn check_release_state(state: &str) -> Result<(), CtlError> {
+    match state.len() {
+        0 => Err(CtlError::NoReleaseState),
+        1..=MAX_STATE => Ok(()),
+        length => Err(CtlError::LongReleaseState { length, most: MAX_STATE }),
     }
 }
 

@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     log::init_plain(cli.common.log_level);
     exit::run("boskosctl", || async move {
         let is_exec = matches!(&cli.verb, Verb::Acquire(asked) if !asked.exec.is_empty());
-        match run(&cli).await {
+        match run(&cli).await.map_err(|error| error.of_server_at(cli.server.url())) {
             Ok(code) => Ok(ExitCode::from(code)),
             Err(CtlError::Silent(code)) => Ok(ExitCode::from(code)),
             // Known by its type: it ends without a word.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use boskos_client::{Client, Error, Filter, LeaseOptions, ResourceName, UserDataPatch};
+use boskos_client::{Client, Error, Filter, LeaseOptions, Resource, ResourceName, UserDataPatch};
 use boskos_core::state;
 use boskos_runtime::stdout;
 
@@ -19,7 +19,11 @@ const SETTLE: Duration = Duration::from_secs(10);
 
 pub(crate) async fn one(client: &Client, name: &str) -> Result<(), CtlError> {
     let only = async {
-        requeue(client, &name.into()).await?;
+        match requeue(client, &name.into()).await {
+            Ok(()) => {}
+            Err(Error::NotFound { text }) => return Err(why_not(client, name, text).await),
+            Err(error) => return Err(error.into()),
+        }
         stdout::print_line(&format!("requeued resource {name:?}"))?;
         Ok(())
     };
@@ -29,8 +33,16 @@ pub(crate) async fn one(client: &Client, name: &str) -> Result<(), CtlError> {
 pub(crate) async fn all(client: &Client, r#type: &str) -> Result<(), CtlError> {
     let filter = Filter { types: vec![r#type.into()], states: vec![QUARANTINED.into()], owners: vec![None] };
     let each = async {
+        let quarantined = client.list(&filter).await?;
+        if quarantined.is_empty() {
+            let known: Vec<String> = client.types().await?.into_iter().map(|metric| metric.r#type).collect();
+            if !known.iter().any(|known| known == r#type) {
+                return Err(CtlError::UnknownType { unknown: r#type.to_owned(), known });
+            }
+            stdout::print_line(&format!("no resource of type {type:?} is quarantined"))?;
+        }
         let mut failed = 0;
-        for resource in client.list(&filter).await? {
+        for resource in quarantined {
             match requeue(client, &resource.name).await {
                 Ok(()) => stdout::print_line(&format!("requeued resource {:?}", resource.name.as_str()))?,
                 Err(error) => {
@@ -42,6 +54,22 @@ pub(crate) async fn all(client: &Client, r#type: &str) -> Result<(), CtlError> {
         if failed > 0 { Err(CtlError::Requeue(failed)) } else { Ok(()) }
     };
     unless_interrupted(client, each).await
+}
+
+/// What is the case with `name`, which a server refused to give out as quarantined with `text`.
+async fn why_not(client: &Client, name: &str, text: String) -> CtlError {
+    let name = name.to_owned();
+    match client.resource(&name).await {
+        Err(Error::NotFound { .. }) => CtlError::UnknownResource(name),
+        Ok(Resource { state, .. }) if state.as_str() != QUARANTINED => {
+            CtlError::NotQuarantined { name, state: state.as_str().to_owned() }
+        }
+        Ok(Resource { owner: Some(owner), .. }) => {
+            CtlError::OwnedQuarantined { name, owner: owner.as_str().to_owned() }
+        }
+        // It changed meanwhile, or the server is an older one.
+        Ok(_) | Err(_) => Error::NotFound { text }.into(),
+    }
 }
 
 /// Ends `work` at a signal; what it has in hand then goes back dirty.

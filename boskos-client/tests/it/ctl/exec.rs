@@ -88,3 +88,30 @@ async fn a_command_that_traps_term_is_killed_when_its_lease_is_lost() {
     assert_eq!(end(child).await.0, 121);
     assert_eq!(look(&client, "thing1").await, ("taken".into(), String::new()));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_separator_before_the_command_is_left_out() {
+    let server = Server::start(CONFIG).await;
+    let line = ["--release-state=free", "--exec", "--", "sh", "-c", "echo \"$0 $*\"", "a", "--", "-b"];
+    let (code, out, err) = end(acquire_line(&server, &line).spawn().unwrap()).await;
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "a -- -b\n", ""));
+    assert_eq!(look(&server.client("me"), "thing1").await, ("free".into(), String::new()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_could_not_end_well_acquires_nothing() {
+    let server = Server::start(CONFIG).await;
+    let long = format!("--release-state={}", "x".repeat(30_000));
+    for (args, said) in [
+        (&["--release-state", "", "--exec", "true"][..], "--release-state is empty: "),
+        (&[&*long, "--exec", "true"], "--release-state has 30000 bytes, more than the "),
+        (&["--period=0s", "--exec", "true"], "--period must be more than zero"),
+        (&["--exec", "--"], "--exec needs a command behind the --"),
+    ] {
+        let (code, out, err) = end(acquire_line(&server, args).spawn().unwrap()).await;
+        assert_eq!((code, out.as_str(), err.lines().count()), (125, "", 1), "{err}");
+        assert!(err.starts_with(said), "{err}");
+    }
+    let history = server.client("me").history("thing1", 10).await.unwrap();
+    assert_eq!(history.len(), 1, "it was made, and never acquired");
+}

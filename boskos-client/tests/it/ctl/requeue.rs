@@ -41,3 +41,31 @@ async fn requeue_that_is_interrupted_strands_nothing() {
     assert_eq!(end(child).await.0, 130);
     assert_eq!(look(&client, "thing1").await, ("dirty".into(), String::new()));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requeue_of_what_is_not_quarantined_says_what_is_the_case() {
+    let server = Server::start(QUARANTINE).await;
+    let client = server.client("Janitor");
+    client.acquire_by_state("quarantined", "dirty", &["thing1".into()]).await.unwrap();
+    client.release("thing1", "dirty").await.unwrap();
+    client.acquire_by_state("quarantined", "quarantined", &["thing2".into()]).await.unwrap();
+    let lists = "`boskosctl get --state quarantined` lists";
+    for (line, said) in [
+        (
+            "requeue thing1",
+            format!("resource \"thing1\" is \"dirty\", and only quarantined ones are requeued; {lists} them\n"),
+        ),
+        (
+            "requeue thing2",
+            "resource \"thing2\" is quarantined, but \"Janitor\" owns it: requeue it when that one has released it\n"
+                .to_owned(),
+        ),
+        ("requeue thing9", format!("no resource is called \"thing9\"; {lists} those that can be requeued\n")),
+        ("requeue --type typo", "no resource is of type \"typo\"; the server has other, thing\n".to_owned()),
+    ] {
+        assert_eq!(run(&server, line).await, (1, String::new(), said), "{line}");
+    }
+    let none = (0, "no resource of type \"thing\" is quarantined\n".to_owned(), String::new());
+    assert_eq!(run(&server, "requeue --type thing").await, none);
+    assert_eq!(look(&client, "thing2").await, ("quarantined".into(), "Janitor".into()), "left alone");
+}
