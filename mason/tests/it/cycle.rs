@@ -5,8 +5,9 @@ use std::time::Duration;
 use boskos_client::Resource;
 use boskos_core::leased::format_leased;
 use boskos_mason::{ConfigSource, MasonClient};
+use boskos_testkit::Proxy;
 
-use crate::harness::{Daemon, GOOD, PATIENCE, Server, eventually, is, listed, look, note, proxy::Proxy, shift};
+use crate::harness::{Daemon, GOOD, PATIENCE, Server, eventually, is, listed, look, note, shift};
 
 const CLUSTERS: &str = "resources:
 - {type: account, state: free, names: [a1, a2]}

@@ -1,6 +1,4 @@
-//! Real servers in this process, masons in it and beside it, and commands that are shell scripts.
-
-pub(crate) mod proxy;
+//! Masons in this process and beside it, and commands that are shell scripts.
 
 use std::{
     fs,

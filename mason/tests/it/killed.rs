@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use boskos_client::{Client, Filter, GoDuration, Resource};
 use boskos_core::leased::leased_resources;
+use boskos_testkit::{Daemon, Proxy};
 
-use crate::harness::{GOOD, PATIENCE, Server, binary, eventually, listed, note, proxy::Proxy, shift};
+use crate::harness::{GOOD, Server, eventually, listed, note, shift};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_boskos-mason");
 
 const CONFIG: &str = "resources:
 - {type: account, state: free, names: [a1, a2, a3, a4, a5, a6]}
@@ -65,19 +68,23 @@ async fn cut_after(last: usize) -> bool {
     // Recycled first, since it was updated last.
     note(&user, "c2", "unused", "x").await;
     let converter = format!("--converter=Creator={}", crate::harness::script(&server, "make", GOOD).display());
-    let mut proxy = Proxy::cutting(server.address, last).await;
-    let mut mason = binary(&proxy.url(), &["--cleaner-count=1", &converter]).spawn().unwrap();
-    let was_cut = tokio::time::timeout(PATIENCE, async {
-        tokio::select! {
-            _ = proxy.cut.wait_for(|cut| *cut) => true,
-            () = eventually("made", async || is_made(&user).await) => false,
-        }
-    });
-    let was_cut = was_cut.await.unwrap();
-    mason.kill().unwrap();
-    mason.wait().unwrap();
-    if !was_cut {
-        assert!(proxy.count() >= 20, "{} calls", proxy.count());
+    let proxy = Proxy::start(server.address).await;
+    let mut mason = Daemon::start(BINARY, &["--boskos-url", &proxy.url(), "--cleaner-count=1", &converter]);
+    proxy.kill_after(last, mason.id());
+    let mut was_killed = false;
+    eventually("killed, or made", async || {
+        was_killed = !mason.is_running();
+        was_killed || is_made(&user).await
+    })
+    .await;
+    // After the last call all may be seen to be made before the kill is.
+    if !was_killed && proxy.posts() >= last {
+        eventually("killed", async || !mason.is_running()).await;
+        was_killed = true;
+    }
+    drop(mason);
+    if !was_killed {
+        assert!(proxy.posts() >= 20, "{} calls", proxy.posts());
         check_accounts(&user, "at the end").await;
         return false;
     }
@@ -85,7 +92,7 @@ async fn cut_after(last: usize) -> bool {
     check_accounts(&user, &format!("cut after {last}")).await;
 
     // The next mason, with a janitor beside it, ends well.
-    let mut mason = binary(&server.url(), &["--cleaner-count=1", &converter]).spawn().unwrap();
+    let mason = Daemon::start(BINARY, &["--boskos-url", &server.url(), "--cleaner-count=1", &converter]);
     eventually("made after the cut", async || {
         for resource in resources(&user).await.values() {
             if resource.r#type.as_str() == "account" && resource.state.as_str() == "dirty" && resource.owner.is_none() {
@@ -98,8 +105,7 @@ async fn cut_after(last: usize) -> bool {
         is_made(&user).await
     })
     .await;
-    mason.kill().unwrap();
-    mason.wait().unwrap();
+    drop(mason);
     check_accounts(&user, &format!("made after a cut after {last}")).await;
     for cluster in ["c1", "c2"] {
         let parts = listed(&user, cluster).await;

@@ -1,4 +1,4 @@
-//! Real servers and the daemon in this process; HTTP spoken by hand.
+//! The daemon in this process and beside it; HTTP spoken by hand.
 
 use std::{
     net::SocketAddr,
@@ -82,27 +82,6 @@ pub(crate) async fn call(address: SocketAddr, method: &str, path: &str, headers:
     stream.read_to_string(&mut text).await.unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     (head.split(' ').nth(1).unwrap().parse().unwrap(), head.to_lowercase(), body.to_owned())
-}
-
-/// Answers every request with what `answer` makes of its first line.
-pub(crate) async fn stub(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        loop {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut bytes = vec![0; 16 * 1024];
-            let read = stream.read(&mut bytes).await.unwrap_or(0);
-            let line = String::from_utf8_lossy(&bytes[..read]).lines().next().unwrap_or_default().to_owned();
-            let body = answer(&line);
-            let text = format!(
-                "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-                body.len()
-            );
-            stream.write_all(text.as_bytes()).await.ok();
-        }
-    });
-    address
 }
 
 /// The real binary on free ports.

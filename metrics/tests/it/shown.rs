@@ -10,9 +10,10 @@ use boskos_client::{
 use boskos_core::state::KNOWN;
 use boskos_metrics::{Board, Collector, Watcher};
 use boskos_runtime::signal::Shutdown;
+use boskos_testkit::OlderServer;
 use prometheus::core::Collector as _;
 
-use crate::harness::{Daemon, PATIENCE, Server, builder, call, eventually, stub};
+use crate::harness::{Daemon, PATIENCE, Server, builder, call, eventually};
 
 const CONFIG: &str = "resources:
 - {type: thing, state: free, names: [thing1, thing2]}
@@ -198,12 +199,12 @@ async fn states_and_types_are_what_the_flags_say() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn older_servers_tell_of_the_types_they_are_asked_for() {
-    let old = stub(|line| match line.contains("/metric?type=thing") {
-        true => r#"{"type":"thing","current":{"free":2},"owner":{"":2}}"#.to_owned(),
-        false => String::new(),
+    let old = OlderServer::start(|line| match line.contains("/metric?type=thing") {
+        true => (200, r#"{"type":"thing","current":{"free":2},"owner":{"":2}}"#.to_owned()),
+        false => (200, String::new()),
     })
     .await;
-    let client = builder(&format!("http://{old}")).build().unwrap();
+    let client = builder(&old.url()).build().unwrap();
     let daemon = Daemon::start(client.clone(), TypeSelection::fixed(["thing".into()]), &KNOWN).await;
     tokio::time::timeout(PATIENCE, daemon.readiness.ready()).await.unwrap();
     assert!(daemon.lines("boskos_resources").contains(&"boskos_resources{state=\"free\",type=\"thing\"} 2".to_owned()));
