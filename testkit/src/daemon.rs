@@ -131,6 +131,16 @@ impl Daemon {
         eventually("ready", async || self.get("/healthz/ready").as_deref() == Some("OK")).await;
     }
 
+    /// Whether it listens on these ports of 127.0.0.1, as a command line has them, and on no other.
+    #[must_use]
+    pub fn listens_on(&self, ports: &[&str]) -> bool {
+        let mut listening: Vec<String> = self.ports().into_iter().map(|address| address.port().to_string()).collect();
+        let mut told = ports.to_vec();
+        listening.sort();
+        told.sort_unstable();
+        listening == told
+    }
+
     /// The ports that it listens on: it was told to choose them itself.
     #[must_use]
     pub fn ports(&self) -> Vec<SocketAddr> {

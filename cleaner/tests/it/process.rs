@@ -1,6 +1,6 @@
 //! The cleaner as it is deployed.
 
-use boskos_testkit::{Daemon, eventually, run, spellings};
+use boskos_testkit::{Daemon, eventually, free_port, run, spellings};
 
 use crate::scene::{find, make, server};
 
@@ -16,6 +16,7 @@ async fn every_flag_in_every_spelling_starts_it_and_nothing_secret_is_logged() {
     std::fs::write(&types, "resources: [{type: other, names: [o]}]").unwrap();
     std::fs::write(&password, CANARY).unwrap();
     let url = server.url() + "/";
+    let (health, metrics) = (free_port().to_string(), free_port().to_string());
     let values = [
         ("boskos-url", &*url),
         ("username", "bob"),
@@ -29,11 +30,15 @@ async fn every_flag_in_every_spelling_starts_it_and_nothing_secret_is_logged() {
         ("projected-token-file", "/nowhere"),
         ("pprof-port", "6060"),
         ("memory-profile-interval", "30s"),
+        ("listen-address", "127.0.0.1"),
+        ("health-port", &*health),
+        ("metrics-port", &*metrics),
     ];
     for line in spellings(&values, &["use-v2-implementation", "in_memory", "profile-memory-usage"]) {
         let line: Vec<&str> = line.iter().map(String::as_str).collect();
         let daemon = Daemon::start(BINARY, &line);
         daemon.ready().await;
+        assert!(daemon.listens_on(&[&health, &metrics]), "{line:?}: {:?}", daemon.ports());
         // It reacts to what turns up once it idles.
         let (cluster, parts) = make(&mason, 1, "aside").await;
         mason.acquire_by_state("aside", "cleaning", std::slice::from_ref(&cluster)).await.unwrap();
@@ -42,9 +47,9 @@ async fn every_flag_in_every_spelling_starts_it_and_nothing_secret_is_logged() {
         mason.release(cluster.as_str(), "toBeDeleted").await.unwrap();
         eventually("gone", async || find(&mason, &cluster).await.is_none()).await;
         assert_eq!(find(&mason, &parts[0]).await.unwrap().state.as_str(), "dirty");
-        let metrics = daemon.get("/metrics").unwrap();
-        assert!(metrics.contains(r#"boskos_cleaner_done_total{type="cluster"} 1"#), "{metrics}");
-        assert!(!metrics.contains(CANARY));
+        let counters = daemon.get("/metrics").unwrap();
+        assert!(counters.contains(r#"boskos_cleaner_done_total{type="cluster"} 1"#), "{counters}");
+        assert!(!counters.contains(CANARY));
         let (code, log) = daemon.stop();
         assert_eq!(code, Some(0), "{log:?}");
         assert!(log.iter().all(|line| !line.to_string().contains(CANARY)), "{log:?}");

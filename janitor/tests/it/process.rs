@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use boskos_testkit::{Daemon, Server, eventually, look, run, spellings};
+use boskos_testkit::{Daemon, Server, eventually, free_port, look, run, spellings};
 use tokio::net::TcpListener;
 
 use crate::scene::{Scripts, dirty, serve, stands};
@@ -20,6 +20,7 @@ async fn every_flag_in_every_spelling_starts_it_and_nothing_secret_is_logged() {
     std::fs::write(&types, "resources: [{type: gce-project, names: [p1]}]").unwrap();
     std::fs::write(&password, CANARY).unwrap();
     let (url, path) = (server.url(), script.display().to_string());
+    let (health, metrics) = (free_port().to_string(), free_port().to_string());
     let values = [
         ("boskos-url", &*url),
         ("username", "bob"),
@@ -36,6 +37,9 @@ async fn every_flag_in_every_spelling_starts_it_and_nothing_secret_is_logged() {
         ("backoff", "1s"),
         ("pprof-port", "6060"),
         ("memory-profile-interval", "30s"),
+        ("listen-address", "127.0.0.1"),
+        ("health-port", &*health),
+        ("metrics-port", &*metrics),
     ];
     let me = server.client("me");
     let secret = [("secret-access-key".to_owned(), Some(CANARY.to_owned()))].into();
@@ -44,15 +48,16 @@ async fn every_flag_in_every_spelling_starts_it_and_nothing_secret_is_logged() {
         let line: Vec<&str> = line.iter().map(String::as_str).collect();
         let daemon = Daemon::start(BINARY, &line);
         daemon.ready().await;
+        assert!(daemon.listens_on(&[&health, &metrics]), "{line:?}: {:?}", daemon.ports());
         me.acquire("gce-project", "free", "busy").await.unwrap();
         me.update("p1", "busy", &secret).await.unwrap();
         me.release("p1", "dirty").await.unwrap();
         eventually(&format!("{:?}", daemon.log()), async || stands(&me, "p1").await == "free").await;
         assert_eq!(scripts.lines("calls").len(), round + 1);
         assert_eq!(scripts.lines("calls")[round], "--project=p1 --hours=0");
-        let metrics = daemon.get("/metrics").unwrap();
-        assert!(metrics.contains(r#"boskos_janitor_done_total{type="gce-project"} 1"#), "{metrics}");
-        assert!(!metrics.contains(CANARY));
+        let counters = daemon.get("/metrics").unwrap();
+        assert!(counters.contains(r#"boskos_janitor_done_total{type="gce-project"} 1"#), "{counters}");
+        assert!(!counters.contains(CANARY));
         let (code, log) = daemon.stop();
         assert_eq!(code, Some(0), "{log:?}");
         assert!(log.iter().all(|line| !line.to_string().contains(CANARY)), "{log:?}");

@@ -8,10 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use boskos_testkit::spellings;
+use boskos_testkit::{Daemon, free_port, spellings};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::{GOOD, Server, binary, eventually, is, listed, note};
+use crate::harness::{GOOD, Server, binary, eventually, is, listed, note, shift};
 
 const CANARY: &str = "c4n4ry";
 
@@ -20,26 +20,6 @@ const ONE: &str = "resources:
 - {type: cluster, state: dirty, names: [c1]}
 - {type: cluster, state: dirty, min-count: 0, max-count: 1, needs: {account: 1}, config: {type: Creator}}
 ";
-
-/// Every flag of older manifests that takes a value, and ours.
-const VALUES: [(&str, &str); 14] = [
-    ("cleaner-count", "3"),
-    ("namespace", "boskos"),
-    ("kubeconfig", "/nowhere/kubeconfig"),
-    ("projected-token-file", "/nowhere/token"),
-    ("config", ""),
-    ("log-level", "INFO"),
-    ("username", ""),
-    ("password-file", ""),
-    ("pprof-port", "6060"),
-    ("memory-profile-interval", "30s"),
-    ("converter", "Creator=/bin/true"),
-    ("timeout", "1m30s"),
-    ("health-port", "0"),
-    ("metrics-port", "0"),
-];
-
-const BOOLEANS: [&str; 2] = ["in_memory", "profile-memory-usage"];
 
 fn wait_for_line(command: &mut Command, word: &str) -> (std::process::Child, String) {
     let mut child = command.spawn().unwrap();
@@ -62,13 +42,51 @@ fn failed(args: &[&str]) -> String {
     text
 }
 
-#[test]
-fn every_flag_in_every_spelling_starts_it() {
-    for args in spellings(&VALUES, &BOOLEANS) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_flag_in_every_spelling_starts_it() {
+    let server = Server::start(ONE).await;
+    let (user, url) = (server.client("me"), server.url() + "/some/path");
+    let beside = |name: &str, text: &str| {
+        let path = server.dir.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let config = beside("configs.yaml", "configs: [{name: cluster, needs: {account: 1}, config: {type: Creator}}]");
+    let password = beside("password", CANARY);
+    let converter = format!("Creator={}", crate::harness::script(&server, "make", GOOD).display());
+    let (health, metrics) = (free_port().to_string(), free_port().to_string());
+    // Every one of older manifests, and ours.
+    let values = [
+        ("boskos-url", &*url),
+        ("username", "bob"),
+        ("password-file", &*password),
+        ("log-level", "INFO"),
+        ("cleaner-count", "3"),
+        ("config", &*config),
+        ("namespace", "boskos"),
+        ("kubeconfig", "/nowhere/kubeconfig"),
+        ("projected-token-file", "/nowhere/token"),
+        ("pprof-port", "6060"),
+        ("memory-profile-interval", "30s"),
+        ("converter", &*converter),
+        ("timeout", "1m30s"),
+        ("listen-address", "127.0.0.1"),
+        ("health-port", &*health),
+        ("metrics-port", &*metrics),
+    ];
+    for args in spellings(&values, &["in_memory", "profile-memory-usage"]) {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        let (mut child, _) = wait_for_line(&mut binary("http://127.0.0.1:9", &args), "\"started\"");
-        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
-        assert_eq!(child.wait().unwrap().code(), Some(0));
+        let mason = Daemon::start(env!("CARGO_BIN_EXE_boskos-mason"), &args);
+        mason.ready().await;
+        assert!(mason.listens_on(&[&health, &metrics]), "{args:?}: {:?}", mason.ports());
+        eventually(&format!("{args:?}: {:?}", mason.log()), async || is(&user, "c1", "free").await).await;
+        let (code, log) = mason.stop();
+        assert_eq!(code, Some(0), "{log:?}");
+        // As it was before.
+        user.acquire_by_state("free", "x", &["c1".into()]).await.unwrap();
+        user.update("c1", "x", &[("leasedResources".to_owned(), None)].into()).await.unwrap();
+        user.release("c1", "dirty").await.unwrap();
+        shift(&user, "a1", "c1", "free").await;
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     process::Child,
 };
 
-use boskos_testkit::spellings;
+use boskos_testkit::{Daemon, free_port, spellings};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::harness::{Server, binary, call, eventually};
@@ -15,20 +15,6 @@ use crate::harness::{Server, binary, call, eventually};
 const CANARY: &str = "c4n4ry";
 
 const CONFIG: &str = "resources: [{type: thing, state: free, names: [thing1]}]";
-
-const VALUES: [(&str, &str); 11] = [
-    ("resource-type", "thing,other"),
-    ("resource-type-from-config", ""),
-    ("resource-state", "free,busy"),
-    ("log-level", "INFO"),
-    ("username", ""),
-    ("password-file", ""),
-    ("pprof-port", "6060"),
-    ("memory-profile-interval", "30s"),
-    ("port", "0"),
-    ("health-port", "0"),
-    ("metrics-port", "0"),
-];
 
 /// Starts it and waits until it serves; where, and what it said by then.
 fn start(url: &str, args: &[&str]) -> (Child, SocketAddr, String) {
@@ -51,11 +37,41 @@ fn stop(mut child: Child) -> String {
     said
 }
 
-#[test]
-fn every_flag_in_every_spelling_starts_it() {
-    for args in spellings(&VALUES, &["profile-memory-usage"]) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_flag_in_every_spelling_starts_it() {
+    let server = Server::start(CONFIG).await;
+    let url = server.url() + "/some/path";
+    let (types, password) = (server.dir.path().join("types.yaml"), server.dir.path().join("password"));
+    fs::write(&types, CONFIG).unwrap();
+    fs::write(&password, CANARY).unwrap();
+    let [web, health, metrics] = [free_port(), free_port(), free_port()].map(|port| port.to_string());
+    let values = [
+        ("boskos-url", &*url),
+        ("username", "bob"),
+        ("password-file", password.to_str().unwrap()),
+        ("log-level", "INFO"),
+        ("resource-type", "other"),
+        ("resource-type-from-config", types.to_str().unwrap()),
+        ("resource-state", "free,busy"),
+        ("pprof-port", "6060"),
+        ("memory-profile-interval", "30s"),
+        ("listen-address", "127.0.0.1"),
+        ("port", &*web),
+        ("health-port", &*health),
+        ("metrics-port", &*metrics),
+    ];
+    for args in spellings(&values, &["profile-memory-usage"]) {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        stop(start("http://127.0.0.1:9", &args).0);
+        let daemon = Daemon::start(env!("CARGO_BIN_EXE_boskos-metrics"), &args);
+        daemon.ready().await;
+        assert!(daemon.listens_on(&[&web, &health, &metrics]), "{args:?}: {:?}", daemon.ports());
+        let shown = || daemon.get("/metrics").unwrap_or_default();
+        let free = r#"boskos_resources{state="free",type="thing"} 1"#;
+        eventually("the thing is shown", async || shown().contains(free)).await;
+        assert!(!shown().contains(r#"state="dirty""#), "{}", shown());
+        assert!(daemon.get("/?type=thing").unwrap().contains(r#""current":{"free":1}"#));
+        let (code, log) = daemon.stop();
+        assert_eq!(code, Some(0), "{log:?}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! The reaper as it is deployed.
 
-use boskos_testkit::{Daemon, Server, eventually, look, run, spellings};
+use boskos_testkit::{Daemon, Server, eventually, free_port, look, run, spellings};
 use tokio::net::TcpListener;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_boskos-reaper");
@@ -15,6 +15,7 @@ async fn every_flag_in_every_spelling_starts_it() {
     let (types, password) = (dir.path().join("types.yaml"), dir.path().join("password"));
     std::fs::write(&types, CONFIG).unwrap();
     std::fs::write(&password, CANARY).unwrap();
+    let (health, metrics) = (free_port().to_string(), free_port().to_string());
     let values = [
         ("boskos-url", &*url),
         ("username", "bob"),
@@ -28,6 +29,9 @@ async fn every_flag_in_every_spelling_starts_it() {
         ("extra-source-states", "used"),
         ("pprof-port", "6060"),
         ("memory-profile-interval", "30s"),
+        ("listen-address", "127.0.0.1"),
+        ("health-port", &*health),
+        ("metrics-port", &*metrics),
     ];
     for line in spellings(&values, &["profile-memory-usage"]) {
         me.acquire_by_state("free", "used", &["a".into()]).await.unwrap();
@@ -35,6 +39,7 @@ async fn every_flag_in_every_spelling_starts_it() {
         let daemon = Daemon::start(BINARY, &line);
         eventually(&format!("{line:?}: {:?}", daemon.log()), async || look(&me, "a").await.0 == "dirty").await;
         daemon.ready().await;
+        assert!(daemon.listens_on(&[&health, &metrics]), "{line:?}: {:?}", daemon.ports());
         assert_eq!(daemon.get("/healthz").as_deref(), Some("OK"));
         assert!(daemon.get("/metrics").unwrap().contains(r#"boskos_reaper_done_total{type="thing"} 1"#));
         let (code, log) = daemon.stop();

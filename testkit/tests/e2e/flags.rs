@@ -34,7 +34,7 @@ async fn boskosctl_takes_every_flag_in_every_spelling_before_and_behind_its_verb
     let (url, password, me) = (fleet.url(), fleet.path("password"), fleet.client("me"));
     std::fs::write(&password, "word").unwrap();
     let server = [("server-url", &*url), ("owner-name", "me"), ("username", "bob"), ("password-file", &*password)];
-    let common = [&server[..], &IGNORED].concat();
+    let common = [&server[..], &[("log-level", "WARN")], &IGNORED].concat();
 
     let acquire = [("type", "thing"), ("state", "free"), ("target-state", "busy"), ("timeout", "10s")];
     for line in lines("acquire", &common, &acquire) {
@@ -67,7 +67,7 @@ async fn checkconfig_takes_every_flag_in_every_spelling() {
     let fleet = Fleet::prepare("- {type: thing, state: free, names: [t1]}");
     std::fs::write(fleet.path("bad.yaml"), "resources: [{type: t, names: [Foo]}]").unwrap();
     let (good, bad) = (fleet.path("config.yaml"), fleet.path("bad.yaml"));
-    for line in spellings(&[&[("config", &*good)], &IGNORED[..]].concat(), &IGNORED_BOOLEAN) {
+    for line in spellings(&[&[("config", &*good), ("log-level", "Warning")], &IGNORED[..]].concat(), &IGNORED_BOOLEAN) {
         assert_eq!(run("checkconfig", &line).await, "", "{line:?}");
     }
     for line in spellings(&[("config", &bad)], &IGNORED_BOOLEAN) {
