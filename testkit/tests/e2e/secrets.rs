@@ -1,4 +1,5 @@
-//! Canaries in passwords, headers, URLs, proxies and user data: none is ever heard.
+//! Canaries in passwords, headers, URLs, proxies and user data: none is ever heard. One that a sub-janitor prints is
+//! heard where its output goes, and nowhere else.
 
 use std::{
     fs,
@@ -15,6 +16,7 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use boskos_client::{Resource, UserDataPatch};
 use boskos_testkit::{Daemon, command, eventually, free_port};
+use serde_json::Value;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
@@ -27,11 +29,14 @@ const CANARY: &str = "c4n4ry";
 const IN_URL: &str = "ci:c4n4ry-url";
 const PROXY_USER: &str = "px:c4n4ry-proxy";
 const PASSWORD: &str = "c4n4ry-password";
+/// What a sub-janitor prints; behind it `out` or `err`, where to.
+const SAID: &str = "c4n4ry-said";
 
 const DAEMONS: [&str; 5] = ["reaper", "janitor", "mason", "cleaner", "metrics"];
 
 const RESOURCES: &str = "- {type: thing, state: free, names: [t1]}
 - {type: account, state: free, names: [a1]}
+- {type: broken, state: dirty, names: [b1]}
 - {type: cluster, state: dirty, min-count: 1, max-count: 1, lifespan: 2s, needs: {account: 1}, config: {type: Maker}}
 ";
 
@@ -64,6 +69,20 @@ impl Heard {
         self.add(format!("the log of {place}"), daemon.log().join("\n"));
     }
 
+    /// The janitor's log, without what its command printed: that is returned, a line each.
+    fn log_of_janitor(&mut self, janitor: &Daemon) -> String {
+        let (mut log, mut output) = (String::new(), String::new());
+        for line in janitor.log() {
+            let mut line: Value = serde_json::from_str(&line).unwrap();
+            if line["msg"] == "the command says" {
+                output += &format!("{}\n", line["output"].take().as_str().unwrap());
+            }
+            log += &format!("{line}\n");
+        }
+        self.add("the log of janitor", log);
+        output
+    }
+
     /// None of it holds a secret, plain or as a header has it.
     fn is_clean(&self) {
         let header = |user: &str| BASE64_STANDARD.encode(user);
@@ -88,7 +107,8 @@ fn own_args(fleet: &Fleet, name: &str) -> Vec<String> {
         "reaper" => "--interval=100ms --expire-type=thing=2s".to_owned(),
         "janitor" => {
             let clean = fleet.path("clean");
-            format!("--resource-type=thing,account --janitor-path={clean} --update-frequency=200ms --backoff=100ms")
+            let types = "--resource-type=thing,account,broken --quarantine-after=2";
+            format!("{types} --janitor-path={clean} --update-frequency=200ms --backoff=100ms")
         }
         "mason" => format!("--converter=Maker={}", fleet.path("make")),
         "metrics" => "--port=0".to_owned(),
@@ -113,7 +133,8 @@ fn files(fleet: &Fleet) {
     fs::write(fleet.path("password"), format!("{PASSWORD}\n")).unwrap();
     // Who they are called as: their own command lines, and those of all above them.
     let called = "tr '\\0' ' ' < /proc/$$/cmdline >> $D/called; echo >> $D/called\n";
-    fleet.script("clean", &format!("{called}echo $N >> $D/cleaned; [ $(wc -l < $D/cleaned) -ge 2 ]\n"));
+    let clean = "[ $N != b1 ] && echo $N >> $D/cleaned && [ $(wc -l < $D/cleaned) -ge 2 ]";
+    fleet.script("clean", &format!("{called}echo {SAID}-out $N; echo {SAID}-err $N >&2; {clean}\n"));
     let make = "cat > $D/input; echo run >> $D/runs
 case $(wc -l < $D/runs) in
 1) cat $D/input >&2; echo '{\"token\":\"c4n4ry-made\"}' | tee /dev/stderr; exit 1 ;;
@@ -160,6 +181,22 @@ fn errors_of_the_server(fleet: &Fleet, heard: &mut Heard) {
     for path in ["/api/v1/resources/none", "/api/v1/resources?limit=x", "/api/v1/nothing"] {
         heard.add(path, call(address, "GET", path, ""));
     }
+}
+
+/// What anybody may read of it. User data is what callers wrote: only what no caller did is looked for there.
+fn answers_of_the_server(fleet: &Fleet, heard: &mut Heard) {
+    let address = SocketAddr::from(([127, 0, 0, 1], fleet.port));
+    let get = |path: &str| {
+        let answer = call(address, "GET", path, "");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+        answer
+    };
+    for path in ["types", "lifecycles", "queue", "info", "resources/t1/history", "resources/b1/history"] {
+        heard.add(path, get(&format!("/api/v1/{path}")));
+    }
+    heard.add("/metric", get("/metric?type=broken"));
+    let resources = get("/api/v1/resources");
+    assert!(resources.contains("b1") && !resources.contains(SAID), "{resources}");
 }
 
 /// The metrics of a process: of its ports, all that have some.
@@ -229,7 +266,7 @@ async fn work_and_its_failures_tell_no_secret() {
     let cluster: Resource = serde_json::from_str(&output).unwrap();
     assert_eq!(cluster.user_data.get("token").as_deref(), Some("c4n4ry-made"));
     assert!(fs::read_to_string(fleet.path("input")).unwrap().contains("c4n4ry-data"));
-    for name in ["t1", "a1", cluster.name.as_str()] {
+    for name in ["t1", "a1", "b1", cluster.name.as_str()] {
         heard.add("history", serde_json::to_string(&me.history(name, 1_000).await.unwrap()).unwrap());
         for args in [&["history", name][..], &["get", name], &["queue"], &["get", "none"], &["metrics", "--type=none"]]
         {
@@ -241,12 +278,29 @@ async fn work_and_its_failures_tell_no_secret() {
     assert!(ended(ctl(&release).spawn().unwrap()).await.0);
     eventually("torn down", async || me.resource(cluster.name.as_str()).await.is_err()).await;
 
+    // One that is never cleaned: the reason is there for all to see, what the command printed is not.
+    becomes(&me, "b1", "quarantined").await;
+    let broken = me.resource("b1").await.unwrap().user_data.as_json().to_owned();
+    assert!(broken.contains("exit status: 1"), "{broken}");
+    heard.add("user data of what was not cleaned", broken);
+
     errors_of_the_server(&fleet, &mut heard);
+    answers_of_the_server(&fleet, &mut heard);
     let server = fleet.server.as_ref().unwrap();
     for (name, daemon) in daemons.iter().map(|(name, daemon)| (*name, daemon)).chain([("server", server)]) {
-        heard.log_of(name, daemon);
+        if name != "janitor" {
+            heard.log_of(name, daemon);
+        }
         metrics_of(name, daemon, &mut heard);
         command_line_of(&format!("boskos-{name}"), daemon.id(), &mut heard);
+    }
+    let janitor = &daemons[1].1;
+    janitor.logged(r#""state":"quarantined""#).await;
+    let printed = heard.log_of_janitor(janitor);
+    for name in ["t1", "a1", "b1"] {
+        for stream in ["out", "err"] {
+            assert!(printed.contains(&format!("{SAID}-{stream} {name}\n")), "{stream} of {name}: {printed}");
+        }
     }
     let called = fs::read_to_string(fleet.path("called")).unwrap();
     assert!(called.contains("/clean --thing=t1") && called.contains("/make") && called.contains("sh -c"), "{called}");
