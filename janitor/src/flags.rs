@@ -21,7 +21,7 @@ pub struct Flags {
     #[command(flatten)]
     pub types: TypeFlags,
     /// How many resources are cleaned at a time
-    #[arg(long = "pool-size", value_name = "COUNT", default_value_t = 20)]
+    #[arg(long = "pool-size", value_name = "COUNT", default_value_t = 20, value_parser = pool_size)]
     pub pool_size: usize,
     /// How often the server is told that a resource is still being cleaned
     #[arg(long = "update-frequency", value_name = "DURATION", default_value = "5m")]
@@ -47,6 +47,14 @@ pub struct Flags {
     /// Arguments for the command
     #[arg(last = true, value_name = "ARGS")]
     pub arguments: Vec<OsString>,
+}
+
+fn pool_size(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1: with 0 nothing would ever be cleaned".to_owned()),
+        Ok(size) => Ok(size),
+        Err(error) => Err(format!("not a count: {error}")),
+    }
 }
 
 // === impl Flags ===

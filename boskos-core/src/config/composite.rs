@@ -16,6 +16,9 @@ use super::{
 /// The key of the entries.
 const CONFIGS: &str = "configs";
 
+/// The key of a server's config, which is often taken for one of these.
+const RESOURCES: &str = "resources";
+
 /// How the resources of one type are made of others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Composite {
@@ -63,17 +66,27 @@ fn read_document(
     violations: &mut Violations,
 ) -> Result<(), SyntaxError> {
     match reader.next()? {
-        Event::MappingStart => read_mapping(reader, &mut |reader, key| {
-            let value = reader.next()?;
-            if key.into_text().is_some_and(|key| key.eq_ignore_ascii_case(CONFIGS)) {
+        Event::MappingStart => {
+            let (mut has_configs, mut has_resources) = (false, false);
+            read_mapping(reader, &mut |reader, key| {
+                let value = reader.next()?;
+                let key = key.into_text();
+                let is = |name: &str| key.as_ref().is_some_and(|key| key.eq_ignore_ascii_case(name));
+                has_resources |= is(RESOURCES);
+                if !is(CONFIGS) {
+                    return reader.skip(&value);
+                }
+                has_configs = true;
                 // Of a key that comes twice the last counts.
                 all.clear();
                 *violations = Violations::new();
                 read_entries(reader, &value, all, violations)
-            } else {
-                reader.skip(&value)
+            })?;
+            if has_resources && !has_configs {
+                violations.push(None, String::new(), Problem::NotComposites);
             }
-        }),
+            Ok(())
+        }
         Event::Scalar(Scalar::Null) => Ok(()),
         other => {
             let problem = Problem::Kind { expected: "a mapping with the key configs", found: other.kind() };

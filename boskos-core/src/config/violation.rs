@@ -62,6 +62,12 @@ pub enum Problem {
         /// What is there.
         found: &'static str,
     },
+    /// A server's config where that of an older mason is due.
+    #[error(
+        "has the key resources, as a server's config has, and not the key configs: list the composite types under \
+         configs, each with name, needs and config, or name no file, to go by the server's lifecycles"
+    )]
+    NotComposites,
     /// Nothing where something is due.
     #[error("must be set")]
     Unset,

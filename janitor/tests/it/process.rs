@@ -89,6 +89,8 @@ fn a_command_that_cannot_be_run_is_fatal_at_the_start() {
 fn bad_command_lines_are_one_line() {
     for (args, text) in [
         (&["--pool-sise=1"][..], "unknown flag --pool-sise; the nearest is --pool-size"),
+        (&["--pool-size=0"], "'0' for '--pool-size <COUNT>': must be at least 1: with 0 nothing would ever be cleaned"),
+        (&["--pool-size", "many"], "'many' for '--pool-size <COUNT>': not a count: "),
         (&["--timeout=5"], "missing unit"),
         (&["--quarantine-after=0"], "--quarantine-after"),
         (&["--breaker", "0"], "--breaker"),

@@ -59,6 +59,7 @@ fn files_are_read_leniently_and_judged_by_their_shape() {
     let lenient = "x: &n {account: 2}\nCONFIGS: [{NAME: 12, needs: *n, config: {type: T, content: {}}}]";
     let wrong = parse_config(lenient.as_bytes()).unwrap_err().to_string();
     assert_eq!(wrong, ".0.config.content: must be text, is a mapping");
+    assert_eq!(parse_config(b"{resources: [a], configs: []}").unwrap(), []);
     let configs = parse_config(lenient.replace("{}", "no").as_bytes()).unwrap();
     assert_eq!((configs[0].name.as_str(), configs[0].config.content.as_str()), ("12", "false"));
     assert_eq!(configs[0].needs, [("account".into(), 2)].into());
@@ -70,6 +71,10 @@ fn files_are_read_leniently_and_judged_by_their_shape() {
             ".0: must be a mapping, is an integer\n.1.name: must be text, is a list\n.1.needs.b: must be a count from 0 to 4294967295, is -1",
         ),
         ("configs: [", "line 1, column"),
+        (
+            "resources: [{type: t, names: [a]}]",
+            "has the key resources, as a server's config has, and not the key configs",
+        ),
     ] {
         let error = parse_config(text.as_bytes()).unwrap_err().to_string();
         assert!(error.starts_with(said), "{text}: {error}");

@@ -92,11 +92,17 @@ async fn every_flag_in_every_spelling_starts_it() {
 
 #[test]
 fn what_is_of_no_use_ends_it_with_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let servers = dir.path().join("boskos-resources.yaml");
+    fs::write(&servers, ONE).unwrap();
+    let servers = format!("--config={}", servers.display());
     for (args, said) in [
         (&["--converter=Creator=/nothing/there"][..], "/nothing/there"),
         (&["--converter=Creator=/etc/passwd"], "not an executable file"),
         (&["--converter=Creator"], "TYPE=COMMAND"),
         (&["--config=/nothing/there"], "/nothing/there"),
+        (&[&*servers], "boskos-resources.yaml\" is not valid: has the key resources, as a server's config has"),
+        (&[&*servers], "or name no file, to go by the server's lifecycles"),
         (&["--timeout=0s"], "longer than nothing"),
         (&["--cleaner-cuont=1"], "--cleaner-count"),
         (&["--username=me"], "password"),
