@@ -8,5 +8,9 @@ mod demo;
 mod faults;
 mod flags;
 mod fleet;
+mod manifests;
 mod replicas;
 mod secrets;
+#[path = "../../../boskos-server/tests/kube/tools.rs"]
+#[allow(dead_code, reason = "shared with the tests against an API server")]
+mod tools;
