@@ -16,7 +16,6 @@
 //! Daemons find flags, types, the pass loop and their metrics in [`flags`], [`types`] and [`frame`]; [`process`] runs
 //! commands that end as a whole.
 
-pub mod config_file;
 pub mod flags;
 pub mod followed_file;
 pub mod frame;
@@ -34,6 +33,8 @@ mod lease;
 mod server_url;
 mod tls;
 mod transport;
+
+pub use boskos_runtime::config_file;
 
 pub use boskos_core::{
     GoDuration, Owner, Resource, ResourceName, ResourceType, State, UserData,

@@ -1,8 +1,9 @@
-//! What every boskos process shares: flags, logging, signals, health and metrics listeners.
+//! What every boskos process shares: flags, config files, logging, signals, health and metrics listeners.
 //!
 //! A `main` reads its flags with [`flags::parse`], hands its async body to [`exit::run`], starts logging with
 //! [`log::init`] and asks [`signal::install`] for the token that ends it.
 
+pub mod config_file;
 pub mod exit;
 pub mod flags;
 pub mod follow;

@@ -73,7 +73,7 @@ pub struct Ports {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The config is of no use.
-    #[error(transparent)]
+    #[error("--config is of no use")]
     Config(#[from] ConfigFileError),
     /// The store is of no use.
     #[error(transparent)]

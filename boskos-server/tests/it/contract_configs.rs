@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use boskos_runtime::text;
 use serde_json::{Value, json};
 
 use crate::harness::{Server, StoreKind, for_each_store, shipped_config, with_server};
@@ -145,7 +146,7 @@ resources:
 fn refusal(store: StoreKind, config: &str) -> String {
     match Server::try_start(store, config, |_| {}) {
         Ok(_) => panic!("it must not start: {config:?}"),
-        Err(error) => error.to_string(),
+        Err(error) => text::chain(&error),
     }
 }
 
@@ -153,7 +154,7 @@ fn refusal(store: StoreKind, config: &str) -> String {
 fn missing_config_at_start_is_fatal() {
     for_each_store(|store| {
         let error = Server::try_start(store, "", |options| options.config = "/nowhere/config.yaml".into());
-        let error = error.err().unwrap().to_string();
+        let error = text::chain(&error.err().unwrap());
         assert!(error.contains("/nowhere/config.yaml") && error.contains("--config"), "{error}");
     });
 }

@@ -11,11 +11,11 @@ pub(crate) const NONE_IN_TIME: u8 = 124;
 pub(crate) const OURS: u8 = 125;
 /// The exit code where the command cannot be run.
 pub(crate) const NOT_RUNNABLE: u8 = 126;
-/// How a boskos server says that it has no such resource: a 404 in other words is about the path.
-const NOT_FOUND_WORDS: [&str; 2] = ["no resource is called", "no available resource"];
-
 /// The exit code where there is no such command.
 pub(crate) const NOT_FOUND: u8 = 127;
+
+/// How a boskos server says that it has no such resource: a 404 in other words is about the path.
+const NOT_FOUND_WORDS: [&str; 2] = ["no resource is called", "no available resource"];
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CtlError {

@@ -1,4 +1,4 @@
-//! Config files, read and checked away from a server.
+//! Config files: read, parsed, checked.
 
 use std::{
     io,
@@ -6,7 +6,8 @@ use std::{
 };
 
 use boskos_core::{Config, ConfigError, Warning};
-use boskos_runtime::{follow, text};
+
+use crate::{follow, text};
 
 /// Why a config file is of no use.
 #[derive(Debug, thiserror::Error)]
