@@ -3,6 +3,7 @@
 mod away;
 mod pass;
 mod pool;
+mod pulse;
 mod work;
 
 use std::{process::ExitCode, time::Duration};
@@ -78,7 +79,7 @@ impl Frame {
     pub fn assemble(component: &'static str, client: Client, shutdown: Shutdown) -> Result<Self, prometheus::Error> {
         let registry = metrics::registry()?;
         let work = Work::register(&registry, component, &client)?;
-        let readiness = Readiness::not_ready("the server was not reached yet");
+        let readiness = Readiness::not_ready(&format!("{} was not reached yet", client.url()));
         Ok(Self { client, shutdown, registry, work, readiness, ports_stop: Shutdown::new(), ports: None })
     }
 

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod brake;
 mod daemon;
 mod flags;
 mod http;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use boskos_client::{Client, Resource};
 
 pub use self::{
+    brake::Brake,
     daemon::{Daemon, command, run},
     flags::spellings,
     http::{Answer, Request},

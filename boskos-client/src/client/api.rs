@@ -28,6 +28,17 @@ const MAX_FILTER: usize = 16 * 1024;
 const LOOSE_PAUSE: Duration = Duration::from_secs(1);
 
 impl Client {
+    /// Whether there is anybody who answers, within the timeout of one call and however often that is tried; what
+    /// they answer is for other calls to judge.
+    pub(crate) async fn probe(&self) -> Result<(), Error> {
+        let timeout = self.transport().times.call;
+        let call = Call::get("/api/v1/info");
+        match tokio::time::timeout(timeout, self.transport().send(&call)).await {
+            Ok(answer) => answer.map(drop),
+            Err(_) => Err(Error::TimedOut { url: self.url(), timeout }),
+        }
+    }
+
     /// The counts of one type.
     ///
     /// ```no_run

@@ -29,7 +29,12 @@ impl Presence {
         Self { readiness, work, clock, delays: Delays::of_process(), said: None }
     }
 
-    /// A call went through.
+    /// Whether the last that is known of the server is good.
+    pub(super) fn is_here(&self) -> bool {
+        self.readiness.is_ready()
+    }
+
+    /// A pass went through.
     pub(super) fn here(&mut self, url: &str) {
         self.delays.reset();
         self.work.reached(true);
@@ -39,8 +44,14 @@ impl Presence {
         self.said = None;
     }
 
-    /// A call did not; tells how long to wait before the next.
+    /// It did not; tells how long to wait before the next.
     pub(super) fn away(&mut self, url: &str, error: &Error) -> Duration {
+        self.missed(url, error);
+        self.delays.next_delay()
+    }
+
+    /// The server is away, whatever may still come of a pass that is under way.
+    pub(super) fn missed(&mut self, url: &str, error: &Error) {
         self.work.reached(false);
         self.readiness.set_not_ready(&format!("the server is away: {error}"));
         let now = self.clock.mono();
@@ -48,6 +59,5 @@ impl Presence {
             self.said = Some(now);
             tracing::warn!(url, %error, "the server is away; trying again until it is back");
         }
-        self.delays.next_delay()
     }
 }

@@ -5,7 +5,11 @@ use std::time::Duration;
 use boskos_core::{MonoTime, ranch::command::Filter};
 use boskos_runtime::signal::Shutdown;
 
-use super::{Frame, Pool, away::Presence};
+use super::{
+    Frame, Pool,
+    away::Presence,
+    pulse::{Misses, Pulse},
+};
 use crate::{Client, Error, Sequence, retry::Delays};
 
 /// How long one call waits for something to turn up.
@@ -16,6 +20,9 @@ const HELD: Duration = Duration::from_secs(1);
 
 /// An older server is asked again after this long whether it is a newer one by now.
 const OLDER_FOR: Duration = Duration::from_secs(60);
+
+/// The shortest pause after a pass that an older server is of no use for.
+const OLDER_PAUSE: Duration = Duration::from_secs(3);
 
 /// The longest pause after a pass that failed, or that did nothing though something matched.
 const IDLE_PAUSE: Duration = Duration::from_secs(1);
@@ -85,63 +92,92 @@ impl Loop {
     /// Passes until the process is to stop.
     pub(super) async fn run<P: Pass>(mut self, mut pass: P, pool: &mut Pool) {
         let shutdown = self.shutdown.clone();
-        while !shutdown.is_triggered() {
-            tokio::select! {
-                biased;
-                // Also amid a pass, which may hang on a server that does: what was granted and not started goes back.
-                _ = shutdown.triggered() => {}
-                () = self.once(&mut pass, pool) => {}
-            }
+        let (pulse, mut misses) = Pulse::new(self.client.clone());
+        tokio::select! {
+            biased;
+            // Also amid a pass, which may hang on a server that does: what was granted and not started goes back.
+            _ = shutdown.triggered() => {}
+            () = pulse.run() => {}
+            () = async {
+                loop {
+                    self.once(&mut pass, pool, &mut misses).await;
+                }
+            } => {}
         }
     }
 
     /// One pass, and the time until the next.
-    async fn once<P: Pass>(&mut self, pass: &mut P, pool: &mut Pool) {
-        pool.forget_refusals();
-        let passed = pass.pass(pool).await;
-        let pause = self.judge(&passed);
-        self.rest(pass, pool, &passed, pause).await;
-    }
-
-    /// How long to do nothing at all after a pass.
-    fn judge(&mut self, passed: &Result<Progress, Error>) -> Duration {
-        let url = self.client.url();
-        match passed {
-            Ok(Progress::Did) => {
-                self.presence.here(&url);
-                self.idle.reset();
-                Duration::ZERO
-            }
-            Ok(Progress::Idle) => {
-                self.presence.here(&url);
-                Duration::ZERO
-            }
-            Err(error) if error.is_away() => self.presence.away(&url, error),
-            Err(error @ Error::OlderServer { .. }) => self.presence.away(&url, error).max(Duration::from_secs(3)),
-            Err(error) => {
-                self.presence.here(&url);
-                tracing::warn!(%error, "a pass failed");
-                self.idle.next_delay()
-            }
+    async fn once<P: Pass>(&mut self, pass: &mut P, pool: &mut Pool, misses: &mut Misses) {
+        let rested = match self.pass_if_there(pass, pool, misses).await {
+            Ok(was_idle) => self.rest(pass, pool, was_idle, misses).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = rested {
+            let pause = self.pause_after(&error);
+            self.client.clock().sleep(pause).await;
         }
     }
 
+    /// One pass; tells whether it found nothing to do. A pass may well need no call, so that whether a server that was
+    /// away is back is asked before.
+    async fn pass_if_there<P: Pass>(
+        &mut self,
+        pass: &mut P,
+        pool: &mut Pool,
+        misses: &mut Misses,
+    ) -> Result<bool, Error> {
+        if !self.presence.is_here() {
+            self.client.probe().await?;
+        }
+        misses.forget();
+        pool.forget_refusals();
+        let passing = pass.pass(pool);
+        tokio::pin!(passing);
+        let progress = loop {
+            tokio::select! {
+                biased;
+                passed = &mut passing => break passed?,
+                // It goes on: the answer may still come.
+                error = misses.next() => self.presence.missed(&self.client.url(), &error),
+            }
+        };
+        self.presence.here(&self.client.url());
+        if progress == Progress::Did {
+            self.idle.reset();
+        }
+        Ok(progress == Progress::Idle)
+    }
+
+    /// How long to do nothing at all after an error.
+    fn pause_after(&mut self, error: &Error) -> Duration {
+        let url = self.client.url();
+        if error.is_away() {
+            return self.presence.away(&url, error);
+        }
+        if matches!(error, Error::OlderServer { .. }) {
+            return self.presence.away(&url, error).max(OLDER_PAUSE);
+        }
+        self.presence.here(&url);
+        tracing::warn!(%error, "a pass failed");
+        self.idle.next_delay()
+    }
+
     /// Waits for what calls for the next pass.
+    ///
+    /// # Errors
+    ///
+    /// If the server is away by now.
     async fn rest<P: Pass>(
         &mut self,
         pass: &mut P,
         pool: &mut Pool,
-        passed: &Result<Progress, Error>,
-        pause: Duration,
-    ) {
+        was_idle: bool,
+        misses: &mut Misses,
+    ) -> Result<(), Error> {
         let clock = self.client.clock().clone();
-        if passed.is_err() {
-            clock.sleep(pause).await;
-            return;
-        }
         let (filter, interval) = (pass.wakes_on(), pass.interval());
         // It did all that there was to do: what is left rests, and only news call for the next one.
-        let was_idle = *passed == Ok(Progress::Idle) && !pool.has_refused();
+        let was_idle = was_idle && !pool.has_refused();
         let is_full = pool.room() == 0;
         let watching = async {
             match filter {
@@ -150,15 +186,20 @@ impl Loop {
             }
         };
         tokio::select! {
-            () = watching => {}
-            () = pool.one_ended(), if is_full => {}
-            () = pass.called() => {}
-            () = clock.sleep(interval) => {}
+            watched = watching => watched,
+            () = pool.one_ended(), if is_full => Ok(()),
+            () = pass.called() => Ok(()),
+            () = clock.sleep(interval) => Ok(()),
+            error = misses.next() => Err(error),
         }
     }
 
     /// Waits until something matches; without end where the server cannot tell.
-    async fn turned_up(&mut self, filter: &Filter, was_idle: bool) {
+    ///
+    /// # Errors
+    ///
+    /// If the server is away.
+    async fn turned_up(&mut self, filter: &Filter, was_idle: bool) -> Result<(), Error> {
         let clock = self.client.clock().clone();
         if let Some(until) = self.older_until {
             clock.sleep_until(until).await;
@@ -178,25 +219,22 @@ impl Loop {
                         // from that: not again at once.
                         clock.sleep(self.idle.next_delay()).await;
                     }
-                    return;
+                    return Ok(());
                 }
-                Ok(_) => {
-                    self.presence.here(&self.client.url());
-                    if clock.mono().saturating_since(began) < HELD {
-                        clock.sleep(HELD).await;
-                    }
-                }
+                Ok(_) if clock.mono().saturating_since(began) < HELD => clock.sleep(HELD).await,
+                Ok(_) => {}
                 Err(Error::OlderServer { .. }) => {
                     self.older_until = Some(clock.mono().saturating_add(OLDER_FOR));
                     return std::future::pending().await;
                 }
-                Err(error) => {
-                    let delay = match error.is_away() {
-                        true => self.presence.away(&self.client.url(), &error),
-                        false => self.idle.next_delay(),
-                    };
-                    clock.sleep(delay).await;
+                Err(error) if error.is_away() => {
+                    // Something on the way may let no call wait for so long. Whether the server is of use is for a
+                    // pass to find out, if anybody answers.
+                    self.client.probe().await?;
+                    clock.sleep(self.idle.next_delay()).await;
+                    return Ok(());
                 }
+                Err(_) => clock.sleep(self.idle.next_delay()).await,
             }
         }
     }

@@ -15,7 +15,7 @@ use boskos_client::{
     types::{self, TypeFlags, TypeSelection},
 };
 use boskos_runtime::signal::{Cause, Shutdown};
-use boskos_testkit::{PATIENCE, Server, Stub, eventually, look};
+use boskos_testkit::{Brake, PATIENCE, Server, Stub, eventually, look};
 use tokio::sync::Notify;
 
 use crate::harness::{CONFIG, builder};
@@ -112,6 +112,19 @@ struct Hanging;
 impl Pass for Hanging {
     async fn pass(&mut self, _: &mut Pool) -> Result<Progress, Error> {
         std::future::pending().await
+    }
+
+    fn interval(&self) -> Duration {
+        Duration::from_secs(3600)
+    }
+}
+
+/// Asks for nothing, as a daemon does between two of its times.
+struct Resting;
+
+impl Pass for Resting {
+    async fn pass(&mut self, _: &mut Pool) -> Result<Progress, Error> {
+        Ok(Progress::Idle)
     }
 
     fn interval(&self) -> Duration {
@@ -268,6 +281,77 @@ async fn a_server_that_is_away_makes_it_not_ready_and_is_found_again() {
     user.release("thing1", "dirty").await.unwrap();
     eventually("cleaned", async || daemon.work.done("thing") == 1).await;
     stop(daemon).await;
+}
+
+/// How long a call to a server that hangs takes in tests.
+const CALL: Duration = Duration::from_millis(600);
+
+/// A hang must be noticed within this, as must its end: a watch takes 50 s. A machine under load gets some slack.
+const SOON: Duration = Duration::from_secs(15);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_hangs_is_away_after_one_timeout_and_found_again() {
+    let server = Server::start(CONFIG).await;
+    let brake = Brake::start(server.address).await;
+    let client = |owner| builder(&brake.url(), owner).timeout(CALL).build().unwrap();
+    let daemon = start(client("Sweeper"), TypeSelection::all(), 4, None);
+    let (resting, stop_resting) = (client("Resting"), Shutdown::new());
+    let frame = Frame::assemble("resting", resting, stop_resting.clone()).unwrap();
+    let rests = frame.readiness.clone();
+    let resting = tokio::spawn(frame.run(Resting, 1));
+    for round in 1..=2 {
+        daemon.readiness.ready().await;
+        rests.ready().await;
+        // One of them watches, the other does nothing at all.
+        eventually("it watches", async || brake.count("wait=50s") >= round).await;
+        brake.stop();
+        let began = Instant::now();
+        for readiness in [&daemon.readiness, &rests] {
+            let away = format!("the server is away: no answer from {} within 0.6 s", brake.url());
+            eventually("said to be away", async || readiness.reason().is_some_and(|reason| *reason == *away)).await;
+        }
+        assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+        brake.go_on();
+        let began = Instant::now();
+        tokio::time::timeout(PATIENCE, daemon.readiness.ready()).await.unwrap();
+        tokio::time::timeout(PATIENCE, rests.ready()).await.unwrap();
+        assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+        let user = server.client("me");
+        let resource = user.acquire("thing", "free", "busy").await.unwrap();
+        user.release(resource.name.as_str(), "dirty").await.unwrap();
+        let round = u64::try_from(round).unwrap();
+        eventually("cleaned", async || daemon.work.done("thing") == round).await;
+    }
+    stop_resting.trigger(Cause::Requested);
+    tokio::time::timeout(PATIENCE, resting).await.unwrap().unwrap().unwrap();
+    stop(daemon).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_that_the_server_holds_for_longer_than_a_call_may_take_is_no_hang() {
+    let server = Server::start(CONFIG).await;
+    let brake = Brake::start(server.address).await;
+    // Longer than a machine under load takes for an answer.
+    let client = builder(&brake.url(), "Sweeper").timeout(5 * CALL).build().unwrap();
+    let daemon = start(client, TypeSelection::all(), 4, None);
+    eventually("it watches", async || brake.count("wait=50s") == 1).await;
+    let passes = daemon.passes.load(Ordering::SeqCst);
+    // Six in one timeout.
+    let asked = brake.count("/api/v1/info");
+    eventually("three timeouts", async || {
+        assert!(daemon.readiness.is_ready());
+        brake.count("/api/v1/info") >= asked + 18
+    })
+    .await;
+    assert_eq!((brake.count("wait=50s"), daemon.passes.load(Ordering::SeqCst)), (1, passes));
+    stop(daemon).await;
+}
+
+#[tokio::test]
+async fn before_the_first_contact_it_names_the_server_without_its_password() {
+    let client = builder("http://me:c4n4ry@127.0.0.1:1", "me").build().unwrap();
+    let frame = Frame::assemble("early", client, Shutdown::new()).unwrap();
+    assert_eq!(frame.readiness.reason().as_deref(), Some("http://127.0.0.1:1 was not reached yet"));
 }
 
 #[tokio::test]

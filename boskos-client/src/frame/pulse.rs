@@ -1,0 +1,70 @@
+//! Whether anybody answers at all, asked beside whatever else is under way.
+//!
+//! A server that hangs ends no connection: a watch on it is over after its wait and one call's timeout, a pass after
+//! as many timeouts as a call has tries, and a daemon that waits for its interval has no call under way.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::{Client, Error};
+
+/// Times that are asked in one call's timeout. So a hang is noticed within seven sixths of that: 35 s.
+const PER_TIMEOUT: u32 = 6;
+
+/// Asks for as long as it is polled.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    client: Client,
+    last: watch::Sender<Option<Error>>,
+}
+
+/// Hears of questions that got no answer.
+#[derive(Debug)]
+pub(super) struct Misses {
+    last: watch::Receiver<Option<Error>>,
+}
+
+// === impl Pulse ===
+
+impl Pulse {
+    pub(super) fn new(client: Client) -> (Self, Misses) {
+        let (sender, receiver) = watch::channel(None);
+        (Self { client, last: sender }, Misses { last: receiver })
+    }
+
+    /// Never ends.
+    pub(super) async fn run(self) {
+        loop {
+            // By the timers that calls' timeouts go by, whatever clock the daemon has.
+            tokio::time::sleep(self.period()).await;
+            self.last.send_replace(self.client.probe().await.err());
+        }
+    }
+
+    fn period(&self) -> Duration {
+        self.client.transport().times.call / PER_TIMEOUT
+    }
+}
+
+// === impl Misses ===
+
+impl Misses {
+    /// What was asked up to now counts no more.
+    pub(super) fn forget(&mut self) {
+        self.last.mark_unchanged();
+    }
+
+    /// Why the next question got no answer. Safe to cancel.
+    pub(super) async fn next(&mut self) -> Error {
+        loop {
+            if self.last.changed().await.is_err() {
+                // Nobody asks any more: the process is to stop.
+                return std::future::pending().await;
+            }
+            if let Some(error) = self.last.borrow_and_update().clone() {
+                return error;
+            }
+        }
+    }
+}
