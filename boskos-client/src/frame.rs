@@ -24,7 +24,7 @@ pub use self::{
     pool::Pool,
     work::Work,
 };
-use crate::{Client, flags::DaemonFlags};
+use crate::{Client, flags::DaemonFlags, process};
 
 /// From the stop to the end of what runs in the pool: commands are given 10 s to end, and their resources go back.
 const POOL_WAIT: Duration = Duration::from_secs(20);
@@ -64,7 +64,7 @@ impl Frame {
     pub async fn start(component: &'static str, owner: &str, flags: &DaemonFlags) -> anyhow::Result<Self> {
         log::init(component, flags.client.log.log_level)?;
         let client = flags.client.client(owner)?;
-        let shutdown = signal::install().context("cannot install signal handlers")?;
+        let shutdown = signal::install_with(process::kill_all).context("cannot install signal handlers")?;
         let mut frame = Self::assemble(component, client, shutdown)?;
         frame.listen(&flags.listen)?;
         tracing::info!(url = frame.client.url(), version = boskos_runtime::version::TEXT, "started");

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use parking_lot::{Mutex, MutexGuard};
 use rustix::process::{
     Pid, Signal, WaitOptions, getpgrp, getpid, kill_process, kill_process_group, set_child_subreaper, waitpgid,
 };
@@ -20,6 +21,9 @@ use crate::Clock;
 
 /// From TERM to KILL.
 pub const GRACE: Duration = Duration::from_secs(10);
+
+/// How long the last act of a process may take.
+const LAST_WAIT: Duration = Duration::from_secs(1);
 
 /// Nothing tells when a process group is empty, so that it is looked at again and again.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -66,6 +70,19 @@ fn runnable(file: &Path) -> io::Result<()> {
     if is_runnable { Ok(()) } else { Err(io::Error::new(io::ErrorKind::PermissionDenied, "not an executable file")) }
 }
 
+/// Commands that run: they are the process's, and so are those to be ended with it when nothing is dropped any more.
+static RUNNING: Mutex<Vec<Members>> = Mutex::new(Vec::new());
+
+/// Kills all commands of this process, and has it start no more: what is to be done last before it ends without
+/// dropping anything.
+pub fn kill_all() {
+    // Starting one takes no time, mostly; what hangs in it must not keep the process.
+    let Some(running) = RUNNING.try_lock_for(LAST_WAIT) else { return };
+    running.iter().for_each(|members| members.signal(Signal::KILL));
+    // Who is about to start one waits for the end.
+    MutexGuard::leak(running);
+}
+
 /// A command that runs, with all that it starts, unless that leaves its process group. Dropped, it is killed.
 #[derive(Debug)]
 pub struct Group {
@@ -77,7 +94,7 @@ pub struct Group {
 }
 
 /// Who belongs to a command.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Members {
     leader: Pid,
     /// It has a process group of its own; else those of ours that come from it are meant.
@@ -118,8 +135,8 @@ impl Group {
 
     async fn spawn(command: &mut Command, has_own: bool, clock: &Clock) -> io::Result<Self> {
         let mut tries = 1;
-        let child = loop {
-            match command.spawn() {
+        let (child, members) = loop {
+            match Self::try_spawn(command, has_own) {
                 // It is being replaced just now.
                 Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && tries < BUSY_TRIES => {
                     tries += 1;
@@ -128,9 +145,17 @@ impl Group {
                 spawned => break spawned?,
             }
         };
+        Ok(Self { child, members, clock: clock.clone(), is_gone: false })
+    }
+
+    fn try_spawn(command: &mut Command, has_own: bool) -> io::Result<(Child, Members)> {
+        let mut running = RUNNING.lock();
+        let child = command.spawn()?;
         let leader = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let leader = leader.ok_or_else(|| io::Error::other("the command ended before it began"))?;
-        Ok(Self { child, members: Members { leader, has_own }, clock: clock.clone(), is_gone: false })
+        let members = Members { leader, has_own };
+        running.push(members);
+        Ok((child, members))
     }
 
     /// The command itself, for its pipes.
@@ -163,6 +188,7 @@ impl Group {
             () = clock.sleep(GRACE) => self.gone(Some(Signal::KILL)).await,
         }
         self.is_gone = true;
+        self.members.forget();
     }
 
     async fn gone(&mut self, signal: Option<Signal>) {
@@ -187,6 +213,7 @@ impl Drop for Group {
     fn drop(&mut self) {
         if !self.is_gone {
             self.members.signal(Signal::KILL);
+            self.members.forget();
         }
     }
 }
@@ -209,6 +236,11 @@ impl Members {
     /// Sends the command itself a signal, and nobody else.
     pub fn signal_leader(self, signal: Signal) {
         kill_process(self.leader, signal).ok();
+    }
+
+    /// Nobody of them is left, or all were killed.
+    fn forget(self) {
+        RUNNING.lock().retain(|members| *members != self);
     }
 
     /// Whether any of them still runs. The command itself must have been waited for.

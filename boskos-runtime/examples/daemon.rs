@@ -41,6 +41,9 @@ struct Flags {
     /// Do not stop when told to
     #[arg(long)]
     stuck: bool,
+    /// Take half a second to stop
+    #[arg(long)]
+    linger: bool,
 }
 
 fn main() -> ExitCode {
@@ -82,6 +85,9 @@ async fn daemon(flags: Flags) -> anyhow::Result<ExitCode> {
     if flags.stuck {
         // What no signal task on this runtime could interrupt.
         std::thread::sleep(Duration::from_secs(3600));
+    }
+    if flags.linger {
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
     signal::drain(Duration::from_secs(5), ports).await??;
     Ok(ExitCode::SUCCESS)

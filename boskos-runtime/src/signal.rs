@@ -2,7 +2,12 @@
 //!
 //! SIGPIPE needs nothing: Rust ignores it, and a closed pipe is an error of the write that met it.
 
-use std::{io, sync::Arc, thread, time::Duration};
+use std::{
+    io,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     runtime,
@@ -11,6 +16,10 @@ use tokio::{
 };
 
 use crate::{exit, log};
+
+/// The first signal, come again this soon, is still the same: `timeout` sends it to a process and then to the group that
+/// the process is in.
+const SAME: Duration = Duration::from_secs(1);
 
 /// Why an orderly stop was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +54,8 @@ pub struct Hangups {
     signal: Signal,
 }
 
-/// Takes over SIGTERM and SIGINT: the first triggers the token, the second ends the process at once with 128 + signal.
+/// Takes over SIGTERM and SIGINT: the first triggers the token, the second ends the process at once with 128 + signal,
+/// but for the first one that comes again within a second.
 ///
 /// They are served by a thread of their own, so that the second one works where the process is stuck.
 ///
@@ -53,6 +63,16 @@ pub struct Hangups {
 ///
 /// When the handlers or the thread cannot be had.
 pub fn install() -> io::Result<Shutdown> {
+    install_with(|| {})
+}
+
+/// The same, where `last` is to be done before the second signal ends the process. It must not wait for anything that
+/// may be stuck.
+///
+/// # Errors
+///
+/// The same.
+pub fn install_with(last: impl FnOnce() + Send + 'static) -> io::Result<Shutdown> {
     let shutdown = Shutdown::new();
     let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
     let (terminate, interrupt) = {
@@ -62,7 +82,7 @@ pub fn install() -> io::Result<Shutdown> {
     let token = shutdown.clone();
     thread::Builder::new()
         .name("signals".to_owned())
-        .spawn(move || runtime.block_on(serve(terminate, interrupt, token)))?;
+        .spawn(move || runtime.block_on(serve(terminate, interrupt, token, last)))?;
     Ok(shutdown)
 }
 
@@ -88,11 +108,18 @@ pub async fn drain<F: Future>(deadline: Duration, work: F) -> Result<F::Output, 
     tokio::time::timeout(deadline, work).await.map_err(|_| Overdue { deadline })
 }
 
-async fn serve(mut terminate: Signal, mut interrupt: Signal, shutdown: Shutdown) {
+async fn serve(mut terminate: Signal, mut interrupt: Signal, shutdown: Shutdown, last: impl FnOnce()) {
     let first = next(&mut terminate, &mut interrupt).await;
+    let came = Instant::now();
     tracing::info!(signal = first.name(), "stopping; a second signal ends the process at once");
     shutdown.trigger(first);
-    let second = next(&mut terminate, &mut interrupt).await;
+    let second = loop {
+        let signal = next(&mut terminate, &mut interrupt).await;
+        if signal != first || came.elapsed() >= SAME {
+            break signal;
+        }
+    };
+    last();
     let line = format!("{} while stopping: ended at once", second.name());
     if !log::fatal(&line) {
         exit::eprintln_quietly(&line);

@@ -5,7 +5,7 @@ use std::{
     process::{Child, ChildStdout, Command, Output, Stdio},
     sync::mpsc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -134,6 +134,34 @@ fn first_signal_stops_in_order_and_the_hangup_before_it_does_not() {
         assert_eq!(daemon.line(), cause);
         assert_eq!(daemon.child.wait().unwrap().code(), Some(0));
     }
+}
+
+#[test]
+fn the_same_signal_twice_at_once_is_one() {
+    loop {
+        let mut daemon = Started::new(&["--linger"]);
+        daemon.signal(Signal::TERM);
+        let sent = Instant::now();
+        assert_eq!(daemon.line(), "Terminate");
+        daemon.signal(Signal::TERM);
+        // Else it may have ended already, or take it for another one.
+        let is_soon = sent.elapsed() < Duration::from_millis(300);
+        let code = daemon.child.wait().unwrap().code();
+        if is_soon {
+            assert_eq!(code, Some(0));
+            return;
+        }
+    }
+}
+
+#[test]
+fn the_same_signal_a_second_later_is_the_second_one() {
+    let mut daemon = Started::new(&["--stuck"]);
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.line(), "Terminate");
+    thread::sleep(Duration::from_millis(1100));
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.child.wait().unwrap().code(), Some(143));
 }
 
 #[test]

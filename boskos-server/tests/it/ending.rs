@@ -64,7 +64,8 @@ fn signal_under_load_loses_nothing_and_answers_who_waits() {
 #[test]
 fn second_signal_ends_a_server_that_waits_for_a_client() {
     let dir = process::folder(&load::config());
-    for signal in [Signal::TERM, Signal::INT] {
+    // The same one again at once would be no second one.
+    for (first, second) in [(Signal::TERM, Signal::INT), (Signal::INT, Signal::TERM)] {
         let mut running = Process::start(&mut server(dir.path()));
         let ledger = Ledger::of(running.http);
         let before = Client::connect(running.http).request("POST", "/acquire?type=thing&state=free&dest=busy&owner=me");
@@ -73,11 +74,11 @@ fn second_signal_ends_a_server_that_waits_for_a_client() {
         let mut slow = Client::connect(running.http);
         slow.send("POST /update?name=thing-00&owner=me&state=busy HTTP/1.1\r\nHost: b\r\nContent-Length: 9\r\n\r\n{");
         Client::connect(running.http).request("GET", "/metric?type=thing").expect_status(200);
-        running.signal(signal);
+        running.signal(first);
         while running.next_log()["msg"] != "shutting down" {}
-        running.signal(signal);
+        running.signal(second);
         let (code, lines) = end(running);
-        assert_eq!(code, 128 + signal.as_raw(), "{lines:?}");
+        assert_eq!(code, 128 + second.as_raw(), "{lines:?}");
 
         let running = Process::start(&mut server(dir.path()));
         let name = before.json()["name"].as_str().unwrap().to_owned();

@@ -9,14 +9,14 @@ use boskos_testkit::{eventually, look};
 use crate::scene::{Scene, Scripts, dirty, serve, stands};
 
 /// Traps TERM, and so does a child of its own; both write their numbers.
-const STUBBORN: &str = "trap 'echo $N >> $D/trapped' TERM
+pub(crate) const STUBBORN: &str = "trap 'echo $N >> $D/trapped' TERM
 sh -c \"trap '' TERM; echo \\$\\$ >> $D/pids; while :; do sleep 0.05; done\" &
 echo $$ >> $D/pids
 while :; do sleep 0.05; done
 ";
 
 /// Whether a process does anything; one that has ended and is not taken note of does not.
-fn is_alive(pid: &str) -> bool {
+pub(crate) fn is_alive(pid: &str) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
