@@ -28,6 +28,8 @@ pub struct FollowedFile {
     /// A change was heard of and not looked at yet.
     changed: bool,
     read_at: MonoTime,
+    /// What is wrong with it, as it was last said.
+    fault: Option<String>,
 }
 
 // === impl FollowedFile ===
@@ -43,7 +45,7 @@ impl FollowedFile {
         let watch = Watch::begin(path.to_owned());
         let bytes = config_file::read(path)?;
         let (path, clock) = (path.to_owned(), clock.clone());
-        Ok((Self { path, read_at: clock.mono(), clock, watch, changed: false }, bytes))
+        Ok((Self { path, read_at: clock.mono(), clock, watch, changed: false, fault: None }, bytes))
     }
 
     /// Where it is.
@@ -71,6 +73,14 @@ impl FollowedFile {
         self.changed = false;
         self.read_at = self.clock.mono();
         Some(settled)
+    }
+
+    /// Takes note of what is wrong with the file, or that nothing is; true if that is to be said: the same fault is said
+    /// once.
+    pub fn is_new_fault(&mut self, fault: Option<String>) -> bool {
+        let is_new = fault.is_some() && fault != self.fault;
+        self.fault = fault;
+        is_new
     }
 
     /// Reads until two reads agree. Such a file is small: it is read where it stands.

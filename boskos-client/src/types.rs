@@ -166,11 +166,18 @@ impl Followed {
 
     async fn read_if_changed(&mut self) {
         let Some(news) = self.file.news().await else { return };
-        let path = self.file.path();
-        match news.map_err(TypesError::from).and_then(|bytes| parse(path, &bytes)) {
-            Ok(types) if types.is_empty() => tracing::warn!(path = %path.display(), "no types: the last list stays"),
-            Ok(types) => self.adopt(types),
-            Err(error) => tracing::error!(error = text::chain(&error), "the last list of types stays"),
+        let read = news.map_err(TypesError::from).and_then(|bytes| parse(self.file.path(), &bytes));
+        let fault = match &read {
+            Ok(types) if types.is_empty() => Some(format!("no types in {:?}", self.file.path())),
+            Ok(_) => None,
+            Err(error) => Some(text::chain(error)),
+        };
+        if self.file.is_new_fault(fault.clone()) {
+            tracing::error!(error = fault, "the last list of types stays");
+        }
+        match read {
+            Ok(types) if fault.is_none() => self.adopt(types),
+            Ok(_) | Err(_) => {}
         }
     }
 

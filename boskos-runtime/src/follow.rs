@@ -1,21 +1,28 @@
 //! Hearing of changes of a file, as ConfigMaps change: by a swap of symlinks.
 
 use std::{
-    fs::File,
+    collections::BTreeSet,
+    ffi::OsString,
+    fs::{self, File},
     io::{self, Read as _},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use notify::{
-    EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
+    Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
     event::{AccessKind, AccessMode},
 };
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 /// A change of a file counts when two reads this far apart agree: half a YAML list is valid YAML, and everything after
 /// the cut would be taken for deleted.
 pub const SETTLE: Duration = Duration::from_millis(500);
+
+/// Links on the way to a file, as many as the kernel follows.
+const MAX_LINKS: u32 = 40;
 
 /// The bytes of a file, at most one more than `max`: enough to tell that it is too long.
 ///
@@ -35,7 +42,17 @@ pub struct Watch {
     path: PathBuf,
     watcher: Option<RecommendedWatcher>,
     watched: Vec<PathBuf>,
+    /// What of all that happens in those folders concerns the file.
+    way: Arc<Mutex<Way>>,
     changes: mpsc::Receiver<()>,
+}
+
+/// What stands on the way to a file. A log beside it does not.
+#[derive(Debug, Default)]
+struct Way {
+    folders: Vec<PathBuf>,
+    /// The file itself, what it links to, and the links on the way there.
+    names: BTreeSet<OsString>,
 }
 
 // === impl Watch ===
@@ -46,15 +63,17 @@ impl Watch {
     #[must_use]
     pub fn begin(path: PathBuf) -> Self {
         let (changed, changes) = mpsc::channel(1);
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        let way: Arc<Mutex<Way>> = Arc::default();
+        let listened = Arc::clone(&way);
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             // What is only read has not changed: a read of our own would be followed by another.
-            if !event.is_ok_and(|event| is_only_read(event.kind)) {
+            if !event.is_ok_and(|event| is_only_read(event.kind) || !listened.lock().concerns(&event)) {
                 // A change that is not read yet says the same.
                 let _ = changed.try_send(());
             }
         });
         let watcher = watcher.inspect_err(|error| tracing::warn!(%error, "changes of the file are seen late")).ok();
-        let mut watch = Self { path, watcher, watched: Vec::new(), changes };
+        let mut watch = Self { path, watcher, watched: Vec::new(), way, changes };
         watch.follow_link();
         watch
     }
@@ -92,6 +111,8 @@ impl Watch {
             let _ = watcher.unwatch(gone);
         }
         self.watched.retain(|folder| folders.contains(folder));
+        // Before the first event of a new one.
+        *self.way.lock() = Way { folders: folders.clone(), names: names_on_the_way(&self.path) };
         for folder in folders {
             if self.watched.contains(&folder) {
                 continue;
@@ -103,6 +124,35 @@ impl Watch {
                 }
             }
         }
+    }
+}
+
+/// The names that a change of may change what is at `path`: its own, and those of links on the way and their targets.
+fn names_on_the_way(path: &Path) -> BTreeSet<OsString> {
+    let (mut names, mut path) = (BTreeSet::new(), path.to_owned());
+    for _ in 0..MAX_LINKS {
+        names.extend(path.file_name().map(OsString::from));
+        let mut prefixes: Vec<&Path> = path.ancestors().collect();
+        prefixes.reverse();
+        let link = prefixes.into_iter().find_map(|prefix| Some((prefix, fs::read_link(prefix).ok()?)));
+        let Some((link, target)) = link else { break };
+        names.extend(link.file_name().map(OsString::from));
+        let rest = path.strip_prefix(link).unwrap_or(Path::new(""));
+        let real = link.parent().unwrap_or(Path::new("")).join(target);
+        path = if rest.as_os_str().is_empty() { real } else { real.join(rest) };
+    }
+    names
+}
+
+// === impl Way ===
+
+impl Way {
+    fn concerns(&self, event: &Event) -> bool {
+        let is_on_it = |path: &PathBuf| {
+            self.folders.contains(path) || path.file_name().is_some_and(|name| self.names.contains(name))
+        };
+        // Where it is not told what happened, it may have happened to the file.
+        event.need_rescan() || event.paths.is_empty() || event.paths.iter().any(is_on_it)
     }
 }
 
@@ -136,6 +186,34 @@ mod tests {
         ] {
             assert!(!is_only_read(change), "{change:?}");
         }
+    }
+
+    #[test]
+    fn what_stands_beside_the_file_does_not_concern_it() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let dir = dir.path();
+        // As a kubelet mounts a ConfigMap.
+        fs::create_dir(dir.join("..2026")).expect("a folder in it");
+        fs::write(dir.join("..2026/types.yaml"), "").expect("a file in that");
+        std::os::unix::fs::symlink("..2026", dir.join("..data")).expect("a link");
+        std::os::unix::fs::symlink("..data/types.yaml", dir.join("types.yaml")).expect("another link");
+        let folders = vec![dir.to_owned(), dir.join("..2026")];
+        let way = Way { folders, names: names_on_the_way(&dir.join("types.yaml")) };
+        let concerns = |names: &[&str]| {
+            let event = Event::new(EventKind::Modify(ModifyKind::Any));
+            way.concerns(&names.iter().fold(event, |event, name| event.add_path(dir.join(name))))
+        };
+        for names in
+            [&["types.yaml"][..], &["..data"], &["..data_tmp", "..data"], &["..2026"], &["..2026/types.yaml"], &[]]
+        {
+            assert!(concerns(names), "{names:?}");
+        }
+        for names in [&["daemon.log"][..], &["types.yaml.swp"], &["..data_tmp"], &["a", "b"]] {
+            assert!(!concerns(names), "{names:?}");
+        }
+        assert!(names_on_the_way(Path::new("gone.yaml")).contains(&OsString::from("gone.yaml")));
+        std::os::unix::fs::symlink("ring", dir.join("ring")).expect("a link to itself");
+        assert!(names_on_the_way(&dir.join("ring")).contains(&OsString::from("ring")));
     }
 
     #[tokio::test]

@@ -92,14 +92,17 @@ impl ConfigSource {
 impl ConfigsFile {
     async fn read_if_changed(&mut self) {
         let Some(news) = self.file.news().await else { return };
-        let path = self.file.path();
-        match news.map_err(SourceError::from).and_then(|bytes| parse(path, &bytes)) {
-            Ok(configs) if configs == self.configs => {}
-            Ok(configs) => {
-                tracing::info!(path = %path.display(), configs = configs.len(), "the configs have changed");
+        let read = news.map_err(SourceError::from).and_then(|bytes| parse(self.file.path(), &bytes));
+        let fault = read.as_ref().err().map(|error| text::chain(error));
+        if self.file.is_new_fault(fault.clone()) {
+            tracing::error!(error = fault, "the last configs stay");
+        }
+        match read {
+            Ok(configs) if configs != self.configs => {
+                tracing::info!(path = %self.file.path().display(), configs = configs.len(), "the configs have changed");
                 self.configs = configs;
             }
-            Err(error) => tracing::error!(error = text::chain(&error), "the last configs stay"),
+            Ok(_) | Err(_) => {}
         }
     }
 }

@@ -1,11 +1,15 @@
 //! The janitor as it is deployed.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use boskos_testkit::{Daemon, Server, eventually, free_port, look, run, spellings};
+use boskos_testkit::{Daemon, Server, command, eventually, free_port, look, run, spellings};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::TcpListener;
 
-use crate::scene::{Scripts, dirty, serve, stands};
+use crate::{
+    ends::{STUBBORN, is_alive},
+    scene::{Scripts, dirty, serve, stands},
+};
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_boskos-janitor");
 const CANARY: &str = "c4n4ry";
@@ -125,6 +129,53 @@ async fn told_to_stop_it_ends_the_command_gives_back_and_exits_with_0() {
     let (code, log) = tokio::task::spawn_blocking(|| daemon.stop()).await.unwrap();
     assert_eq!(code, Some(0), "{log:?}");
     assert_eq!(stands(&server.client("me"), "t1").await, "dirty");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_signal_ends_it_at_once_and_its_commands_with_it() {
+    let server = serve(&[dirty("thing", &["t1"])]).await;
+    let scripts = Scripts::new();
+    let script = scripts.write("clean", STUBBORN).display().to_string();
+    let mut daemon =
+        Daemon::start(BINARY, &["--boskos-url", &server.url(), "--resource-type=thing", "--janitor-path", &script]);
+    eventually("both run", async || scripts.lines("pids").len() == 2).await;
+    let pids = scripts.lines("pids");
+    daemon.signal(Signal::TERM);
+    // Both trap it.
+    eventually("TERM", async || !scripts.lines("trapped").is_empty()).await;
+    assert!(pids.iter().all(|pid| is_alive(pid)) && daemon.is_running());
+    daemon.signal(Signal::INT);
+    daemon.logged("SIGINT while stopping: ended at once").await;
+    eventually("it ends", async || !daemon.is_running()).await;
+    eventually("and so do they", async || pids.iter().all(|pid| !is_alive(pid))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_types_file_that_turns_bad_beside_its_own_log_is_reported_once() {
+    let server = serve(&[dirty("thing", &["t1"])]).await;
+    let scripts = Scripts::new();
+    let (types, log) = (scripts.path("types.yaml"), scripts.path("daemon.log"));
+    std::fs::write(&types, "resources: [{type: other, names: [o1]}]").unwrap();
+    let (url, from) =
+        (format!("--boskos-url={}", server.url()), format!("--resource-type-from-config={}", types.display()));
+    let args = [&PORTS[..], &[&*url, &*from, "--janitor-path=/bin/true"]].concat();
+    let mut child = command(BINARY, &args).stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
+    let said = |text: &str| scripts.lines("daemon.log").iter().filter(|line| line.contains(text)).count();
+    eventually("it runs", async || said("started") == 1).await;
+    std::fs::write(&types, "resources: [").unwrap();
+    eventually("it says so", async || said("the last list of types stays") == 1).await;
+    // As it does when it takes up its own line for a change; each takes half a second.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(said("the last list of types stays"), 1, "{:?}", scripts.lines("daemon.log"));
+    // Another fault is news.
+    std::fs::write(&types, "resources: []").unwrap();
+    eventually("it says that", async || said("the last list of types stays") == 2).await;
+    std::fs::write(&types, "resources: [{type: thing, names: [t1]}]").unwrap();
+    eventually("it is mended", async || said("the types have changed") == 1).await;
+    let me = server.client("me");
+    eventually("cleaned", async || stands(&me, "t1").await == "free").await;
+    kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
