@@ -4,10 +4,10 @@ use std::{io, process::ExitStatus, sync::Arc, time::Duration};
 
 use boskos_client::{Client, Error, Lease, LeaseOptions, Resource, ResourceName, UserDataPatch, frame::Work};
 use boskos_core::state;
-use boskos_runtime::signal::Shutdown;
+use boskos_runtime::{signal::Shutdown, text};
 
 use crate::{
-    FAILURES, NOTES, Options, QUARANTINED, REASON,
+    CommandError, FAILURES, NOTES, Options, QUARANTINED, REASON,
     breaker::Blame,
     candidates,
     run::Run,
@@ -53,16 +53,19 @@ impl Tools {
         let (r#type, name) = (resource.r#type, resource.name);
         let arguments = self.options.commands.arguments(&r#type, &name);
         let started = match self.options.commands.program(&r#type) {
-            Ok(program) => Run::start(&program, &arguments, &r#type, &name, self.client.clock()).await,
+            Ok(path) => Run::start(&path, &arguments, &r#type, &name, self.client.clock())
+                .await
+                .map_err(|source| CommandError { path, source }),
             Err(error) => Err(error),
         };
         let mut command = match started {
             Ok(command) => command,
             Err(error) => {
-                tracing::error!(%r#type, %name, %error, "the command cannot be run");
+                let reason = text::chain(&error);
+                tracing::error!(%r#type, %name, error = reason, "the command cannot be run");
                 self.work.failed(r#type.as_str(), "not_runnable");
                 let blame = self.standing.unrunnable(&r#type);
-                return self.give_back(lease, blame, "").await;
+                return self.give_back(lease, blame, &reason).await;
             }
         };
         tracing::info!(%r#type, %name, "cleaning");

@@ -20,8 +20,8 @@ pub enum PathFlag {
 #[derive(Debug, thiserror::Error)]
 #[error("--janitor-path: cannot run {}", path.display())]
 pub struct CommandError {
-    path: PathBuf,
-    source: io::Error,
+    pub(crate) path: PathBuf,
+    pub(crate) source: io::Error,
 }
 
 /// The commands and what they are called with.
@@ -78,8 +78,9 @@ impl Commands {
     /// # Errors
     ///
     /// If it is missing or cannot be run.
-    pub(crate) fn program(&self, r#type: &ResourceType) -> io::Result<PathBuf> {
-        process::find_on_path(self.by_type.get(r#type).unwrap_or(&self.others).as_os_str())
+    pub(crate) fn program(&self, r#type: &ResourceType) -> Result<PathBuf, CommandError> {
+        let path = self.by_type.get(r#type).unwrap_or(&self.others);
+        process::find_on_path(path.as_os_str()).map_err(|source| CommandError { path: path.clone(), source })
     }
 
     /// What it is called with for one resource.

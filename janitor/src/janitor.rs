@@ -8,6 +8,7 @@ use boskos_client::{
     types::{self, TypeSelection},
 };
 use boskos_core::{MonoTime, WallTime, state};
+use boskos_runtime::text;
 use prometheus::Registry;
 
 use crate::{Commands, breaker::Allowed, candidates::Candidates, clean::Tools, standing::Standing};
@@ -186,7 +187,7 @@ impl Janitor {
             if self.told.get(&resource.name) != Some(&resource.last_update) {
                 let (r#type, name) = (&resource.r#type, &resource.name);
                 let program = self.tools.options.commands.program(r#type);
-                let program = program.map_or_else(|error| error.to_string(), |path| path.display().to_string());
+                let program = program.map_or_else(|error| text::chain(&error), |path| path.display().to_string());
                 let arguments = self.tools.options.commands.arguments(r#type, name);
                 tracing::info!(%r#type, %name, program, ?arguments, "dry run: would be cleaned so");
             }

@@ -148,6 +148,8 @@ async fn a_command_that_went_missing_counts_against_nothing_and_is_found_again()
     let script = scripts.write("clean", "");
     let mut scene = Scene::new(&server, &["thing"], &script, &["--quarantine-after=1", "--breaker=100"]);
     fs::remove_file(&script).unwrap();
+    let logs = Logs::capture();
+    let missing = format!("--janitor-path: cannot run {}: No such file or directory (os error 2)", script.display());
     for _ in 0..20 {
         scene.settle().await;
         for name in ["t1", "t2"] {
@@ -156,10 +158,17 @@ async fn a_command_that_went_missing_counts_against_nothing_and_is_found_again()
         scene.later(Duration::from_secs(15 * 60));
     }
     assert!(is_paused(&scene));
+    // Both the line that it cannot be run and the one that the resource goes back say which, and why.
+    for line in ["the command cannot be run", "not cleaned, and not counted"] {
+        let lines = logs.with(line);
+        assert!(!lines.is_empty() && lines.iter().all(|line| line.contains(&missing)), "{lines:?}");
+    }
     // A file that is no program is no better.
     fs::write(&script, "no program").unwrap();
     scene.settle().await;
     assert_eq!(stands(&scene.frame.client, "t1").await, "dirty");
+    let text = format!("--janitor-path: cannot run {}: not an executable file", script.display());
+    assert!(!logs.with(&text).is_empty(), "{:?}", logs.with("cannot run"));
     scripts.write("clean", "exit 0");
     scene.later(Duration::from_secs(15 * 60));
     scene.settle().await;
