@@ -27,6 +27,8 @@ struct Pause {
     count: u32,
     /// One resource is being tried.
     probing: bool,
+    /// How often those of the rows that it is for had failed before: some are being cleaned still.
+    row: BTreeMap<ResourceName, u32>,
 }
 
 /// What may be taken now.
@@ -49,12 +51,15 @@ pub(crate) enum Blame {
     Resource {
         /// How many rows had so far.
         trips: u64,
+        /// How often it had failed before this row.
+        before: u32,
     },
     /// The type pauses. Nothing counts: what counted in this row is set back to these numbers.
     Type {
         /// How long.
         pause: Duration,
-        /// Who had failed how often before the row.
+        /// Who had failed how often before the row: all of it for who ended it, who failed itself for those that were
+        /// under way then.
         forgiven: Vec<(ResourceName, u32)>,
     },
 }
@@ -100,11 +105,16 @@ impl Breaker {
 
     /// `name` failed, which had failed `before` times.
     pub(crate) fn failed(&mut self, name: &ResourceName, before: u32, now: MonoTime) -> Blame {
-        if self.pause.is_none() {
-            self.streak.entry(name.clone()).or_insert(before);
-            if u32::try_from(self.streak.len()).is_ok_and(|length| length < self.limit.get()) {
-                return Blame::Resource { trips: self.trips };
-            }
+        if let Some(pause) = &self.pause {
+            let own = pause.row.get(name).map(|failures| (name.clone(), *failures));
+            return match self.trip(now) {
+                Blame::Type { pause, .. } => Blame::Type { pause, forgiven: own.into_iter().collect() },
+                blame @ Blame::Resource { .. } => blame,
+            };
+        }
+        let before = *self.streak.entry(name.clone()).or_insert(before);
+        if u32::try_from(self.streak.len()).is_ok_and(|length| length < self.limit.get()) {
+            return Blame::Resource { trips: self.trips, before };
         }
         self.trip(now)
     }
@@ -117,8 +127,10 @@ impl Breaker {
     /// Nothing can be cleaned at all.
     pub(crate) fn trip(&mut self, now: MonoTime) -> Blame {
         self.trips += 1;
-        let forgiven = std::mem::take(&mut self.streak).into_iter().collect();
-        let pause = self.pause.get_or_insert(Pause { until: now, count: 0, probing: false });
+        let row = std::mem::take(&mut self.streak);
+        let forgiven = row.clone().into_iter().collect();
+        let pause = self.pause.get_or_insert(Pause { until: now, count: 0, probing: false, row: BTreeMap::new() });
+        pause.row.extend(row);
         if pause.until <= now {
             // Those that were under way when the pause began do not make it longer.
             let length = self.first_pause.saturating_mul(1 << pause.count.min(16)).min(LONGEST.max(self.first_pause));
@@ -147,9 +159,9 @@ mod tests {
     #[test]
     fn different_resources_in_a_row_pause_the_type_and_are_forgiven() {
         let mut breaker = breaker(3);
-        assert_eq!(breaker.failed(&"a".into(), 0, at(0)), Blame::Resource { trips: 0 });
-        assert_eq!(breaker.failed(&"a".into(), 1, at(0)), Blame::Resource { trips: 0 });
-        assert_eq!(breaker.failed(&"b".into(), 2, at(0)), Blame::Resource { trips: 0 });
+        assert_eq!(breaker.failed(&"a".into(), 0, at(0)), Blame::Resource { trips: 0, before: 0 });
+        assert_eq!(breaker.failed(&"a".into(), 1, at(0)), Blame::Resource { trips: 0, before: 0 });
+        assert_eq!(breaker.failed(&"b".into(), 2, at(0)), Blame::Resource { trips: 0, before: 2 });
         let forgiven = vec![("a".into(), 0), ("b".into(), 2), ("c".into(), 0)];
         assert_eq!(breaker.failed(&"c".into(), 0, at(0)), Blame::Type { pause: FIRST, forgiven });
         assert_eq!(breaker.allowed(at(29)), Allowed::After(at(30)));
@@ -158,6 +170,12 @@ mod tests {
             breaker.failed(&"d".into(), 0, at(10)),
             Blame::Type { pause: FIRST - Duration::from_secs(10), forgiven: vec![] }
         );
+        // The same of one that had failed in the row: nobody could set it back meanwhile.
+        let own = vec![("a".into(), 0)];
+        assert_eq!(
+            breaker.failed(&"a".into(), 2, at(10)),
+            Blame::Type { pause: FIRST - Duration::from_secs(10), forgiven: own }
+        );
         assert_eq!(breaker.allowed(at(30)), Allowed::Probe);
     }
 
@@ -165,10 +183,10 @@ mod tests {
     fn success_between_begins_a_new_row() {
         let mut breaker = breaker(2);
         for _ in 0..10 {
-            assert_eq!(breaker.failed(&"bad".into(), 0, at(0)), Blame::Resource { trips: 0 });
+            assert_eq!(breaker.failed(&"bad".into(), 0, at(0)), Blame::Resource { trips: 0, before: 0 });
             breaker.succeeded();
         }
-        assert_eq!(breaker.failed(&"a".into(), 0, at(0)), Blame::Resource { trips: 0 });
+        assert_eq!(breaker.failed(&"a".into(), 0, at(0)), Blame::Resource { trips: 0, before: 0 });
         assert_eq!(breaker.allowed(at(0)), Allowed::All);
     }
 

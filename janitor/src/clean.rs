@@ -147,13 +147,12 @@ impl Tools {
     async fn give_back(&self, lease: Lease, blame: Blame, reason: &str) {
         let resource = lease.resource();
         let (r#type, name) = (resource.r#type.clone(), resource.name.clone());
-        let before = candidates::failures(&resource);
         let mut dest = state::DIRTY;
         let (mut forgiven, mut row) = (Vec::new(), None);
         let noted = match blame {
-            Blame::Resource { trips } => {
-                row = Some(trips);
-                let failures = before.saturating_add(1);
+            Blame::Resource { trips, before } => {
+                row = Some((trips, before));
+                let failures = candidates::failures(&resource).saturating_add(1);
                 let mut note: UserDataPatch = [(FAILURES.to_owned(), Some(failures.to_string()))].into();
                 if failures >= self.options.quarantine_after.get() {
                     dest = QUARANTINED;
@@ -165,9 +164,14 @@ impl Tools {
             }
             Blame::Type { forgiven: others, .. } => {
                 tracing::warn!(%r#type, %name, reason, "not cleaned, and not counted");
+                let own = others.iter().find(|(other, _)| *other == name).map(|(_, failures)| *failures);
                 forgiven = others;
                 forgiven.retain(|(other, _)| *other != name);
-                Ok(())
+                match own.filter(|own| *own != candidates::failures(&resource)) {
+                    // It failed earlier in the row, too.
+                    Some(own) => lease.update(&set_back(own)).await,
+                    None => Ok(()),
+                }
             }
         };
         // Without the reason nobody would know why it is there.
@@ -178,7 +182,9 @@ impl Tools {
         if let Err(error) = lease.release(dest).await {
             self.not_released(r#type.as_str(), &name, &error);
         }
-        if row.is_some_and(|trips| trips != self.standing.trips(&r#type)) {
+        if let Some((trips, before)) = row
+            && trips != self.standing.trips(&r#type)
+        {
             // Its row ended in a pause while it was on its way back, where nobody could forgive it.
             forgiven.push((name, before));
         }
@@ -204,9 +210,7 @@ impl Tools {
             }
         };
         let lease = self.hold(resource);
-        let failures = Some(failures.to_string()).filter(|_| failures > 0);
-        let note = [(FAILURES.to_owned(), failures), (REASON.to_owned(), None)].into();
-        if let Err(error) = lease.update(&note).await {
+        if let Err(error) = lease.update(&set_back(failures)).await {
             tracing::warn!(%name, %error, "its failures could not be set back");
         }
         if let Err(error) = lease.release(state::DIRTY).await {
@@ -218,4 +222,10 @@ impl Tools {
         self.work.failed(r#type, if error.is_lost() { "lost" } else { "release" });
         tracing::warn!(r#type, %name, %error, "not released");
     }
+}
+
+/// The note of a resource that failed `failures` times.
+fn set_back(failures: u32) -> UserDataPatch {
+    let failures = Some(failures.to_string()).filter(|_| failures > 0);
+    [(FAILURES.to_owned(), failures), (REASON.to_owned(), None)].into()
 }
