@@ -66,7 +66,10 @@ impl Patience {
         let is_halted = matches!(error, Error::Unavailable { status: 503, .. });
         self.was_there |= is_halted;
         let is_patient = self.was_there && self.deadline.is_some();
-        if !(error.is_unknown_outcome() || is_halted) || self.failures >= ATTEMPTS && !is_patient {
+        // A proxy whose server is gone may answer in its own words.
+        let is_passing =
+            error.is_unknown_outcome() || is_halted || is_patient && matches!(error, Error::NotBoskos { .. });
+        if !is_passing || self.failures >= ATTEMPTS && !is_patient {
             return None;
         }
         self.failures += 1;

@@ -86,6 +86,35 @@ async fn refused_credentials_mean_again_at_the_poll_pace() {
 }
 
 #[tokio::test]
+async fn what_a_proxy_says_of_a_path_without_a_server_ends_no_wait_before_its_time() {
+    let acquires = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&acquires);
+    let lost = || (404, "text/html", "<html>404 Not Found</html>\n".to_owned());
+    let stub = Stub::start(move |_| match counter.fetch_add(1, Ordering::SeqCst) {
+        0 => none(),
+        1..=7 => lost(),
+        _ => (200, TEXT, GRANT.to_owned()),
+    })
+    .await;
+    let (clock, hand) = Clock::manual();
+    let client = builder(&stub.url(), "me").poll_pace(Duration::from_millis(10)).clock(clock).build().unwrap();
+    let waiter = client.clone();
+    let patience = Some(Duration::from_secs(600));
+    let waiting = tokio::spawn(async move { waiter.acquire_wait("thing", "free", "busy", patience).await });
+    crate::harness::eventually("it is granted", async || {
+        hand.advance(Duration::from_millis(500));
+        waiting.is_finished()
+    })
+    .await;
+    assert_eq!(waiting.await.unwrap().unwrap().name.as_str(), "thing1");
+    // Before the server was ever there it is a wrong URL.
+    let shop = Stub::start(move |_| lost()).await;
+    let client = builder(&shop.url(), "me").poll_pace(Duration::from_millis(10)).build().unwrap();
+    let error = client.acquire_wait("thing", "free", "busy", patience).await.unwrap_err();
+    assert!(matches!(error, Error::NotBoskos { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn it_is_told_from_something_else_at_that_url() {
     let older = older(0).await;
     let client = builder(&older.url(), "me").build().unwrap();
