@@ -67,7 +67,6 @@ impl Frame {
         let shutdown = signal::install_with(process::kill_all).context("cannot install signal handlers")?;
         let mut frame = Self::assemble(component, client, shutdown)?;
         frame.listen(&flags.listen)?;
-        tracing::info!(url = frame.client.url(), version = boskos_runtime::version::TEXT, "started");
         Ok(frame)
     }
 
@@ -104,6 +103,8 @@ impl Frame {
     ///
     /// If the stop took too long, or something held could not be given back; it is logged by name.
     pub async fn run<P: Pass>(mut self, pass: P, pool_size: usize) -> anyhow::Result<ExitCode> {
+        // Not before: what else a daemon cannot start without would be a second line.
+        tracing::info!(url = self.client.url(), version = boskos_runtime::version::TEXT, "started");
         let mut pool = Pool::new(pool_size, self.shutdown.clone());
         Loop::new(&self).run(pass, &mut pool).await;
         self.readiness.set_not_ready("stopping");

@@ -87,7 +87,8 @@ fn what_is_of_no_use_ends_it() {
         let output = binary("http://127.0.0.1:9", args).output().unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{text}");
-        assert!(text.lines().last().unwrap().contains(said), "{args:?}: {text}");
+        assert!(text.contains(said), "{args:?}: {text}");
+        assert_eq!(text.lines().count(), 1, "{args:?}: {text}");
     }
 }
 

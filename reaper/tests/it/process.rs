@@ -63,8 +63,8 @@ fn bad_command_lines_are_one_line() {
     ] {
         let ports = ["--listen-address=127.0.0.1", "--health-port=0", "--metrics-port=0"];
         let (code, output, errors) = run(BINARY, &[&ports[..], args].concat());
-        let last = errors.lines().last().unwrap();
-        assert!(code == 1 && output.is_empty() && last.contains(text), "{args:?}: {errors}");
+        assert!(code == 1 && output.is_empty() && errors.contains(text), "{args:?}: {errors}");
+        assert_eq!(errors.lines().count(), 1, "{args:?}: {errors}");
     }
     let (code, help, errors) = run(BINARY, &["--help"]);
     assert!(code == 0 && errors.is_empty() && help.contains("--expire-type <TYPE=DURATION>"), "{help}");
