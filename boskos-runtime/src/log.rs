@@ -58,6 +58,10 @@ pub enum LogError {
     Io(#[from] io::Error),
 }
 
+/// Where libraries speak of every request that fails and of every watch that is cut, gravely. Whoever made the
+/// request says so, too, once: these are heard at `debug` and below.
+const CHATTER: [&str; 2] = ["kube_client::client", "kube_client::client::builder"];
+
 struct Log {
     component: &'static str,
     queue: LogQueue,
@@ -74,7 +78,7 @@ pub fn init(component: &'static str, level: LogLevel) -> Result<(), LogError> {
     // A descriptor of its own: the lock of `io::stderr` would be held for as long as the reader stalls.
     let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
     let queue = LogQueue::spawn(stderr, QUEUE_BYTES, report_dropped)?;
-    let layer = JsonLines { component, queue: queue.clone() };
+    let layer = JsonLines { component, queue: queue.clone(), chatter: level.filter() >= LevelFilter::DEBUG };
     LOG.set(Log { component, queue }).map_err(|_| LogError::Started)?;
     tracing_subscriber::registry().with(level.filter()).with(layer).try_init().map_err(|_| LogError::Started)?;
     std::panic::set_hook(Box::new(log_panic));
@@ -146,6 +150,8 @@ impl fmt::Display for LogLevel {
 struct JsonLines {
     component: &'static str,
     queue: LogQueue,
+    /// Whether [`CHATTER`] is heard.
+    chatter: bool,
 }
 
 // === impl JsonLines ===
@@ -168,6 +174,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for JsonLines {
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        if !self.chatter && CHATTER.contains(&event.metadata().target()) {
+            return;
+        }
         let mut fields = Fields::default();
         for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
             if let Some(of_span) = span.extensions().get::<Fields>() {
@@ -212,7 +221,7 @@ mod tests {
     fn logged(level: LogLevel, body: impl FnOnce()) -> String {
         let (tx, rx) = mpsc::channel();
         let queue = LogQueue::spawn(Lines(tx), QUEUE_BYTES, report_dropped).unwrap();
-        let layer = JsonLines { component: "test", queue };
+        let layer = JsonLines { component: "test", queue, chatter: level.filter() >= LevelFilter::DEBUG };
         tracing::subscriber::with_default(tracing_subscriber::registry().with(level.filter()).with(layer), body);
         String::from_utf8(rx.iter().flatten().collect()).unwrap()
     }
@@ -274,6 +283,15 @@ mod tests {
         ] {
             assert_eq!(logged(level, all).lines().count(), lines, "{level}");
         }
+    }
+
+    #[test]
+    fn chatter_of_libraries_is_heard_at_debug_alone() {
+        let all = || {
+            tracing::error!(target: "kube_client::client::builder", "failed with error x");
+            tracing::error!(target: "kube_client::client::tls", "y");
+        };
+        assert_eq!([LogLevel::Info, LogLevel::Debug].map(|level| logged(level, all).lines().count()), [1, 2]);
     }
 
     #[test]
