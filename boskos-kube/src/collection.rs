@@ -3,7 +3,10 @@
 use std::{marker::PhantomData, sync::Arc, time::Duration};
 
 use futures_util::Stream;
-use http::{Method, Request, header::CONTENT_TYPE};
+use http::{
+    HeaderValue, Method, Request,
+    header::{ACCEPT, CONTENT_TYPE},
+};
 use kube::{Client, core::WatchEvent};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, de::DeserializeOwned};
@@ -11,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     error::{ReadError, WriteError},
-    object::{Object, Version, integer},
+    object::{Meta, Object, Version, integer},
 };
 
 /// How long one write may take; the API server is told, and gives it up then as well.
@@ -56,6 +59,12 @@ pub struct Listing<K> {
 struct Page<K> {
     metadata: PageMeta,
     items: Vec<K>,
+}
+
+/// An object of which nothing else is looked at.
+#[derive(Deserialize)]
+struct Head {
+    metadata: Meta,
 }
 
 #[derive(Deserialize)]
@@ -103,12 +112,24 @@ impl<K: Object> Collection<K> {
     ///
     /// If the API server cannot be reached or says no.
     pub async fn list(&self) -> Result<Listing<K>, ReadError> {
+        self.list_as(JSON).await
+    }
+
+    /// The same of their metadata alone.
+    pub(crate) async fn list_metas(&self) -> Result<Listing<Meta>, ReadError> {
+        let Listing { items, version } = self.list_as::<Head>(METADATA).await?;
+        Ok(Listing { items: items.into_iter().map(|head| head.metadata).collect(), version })
+    }
+
+    async fn list_as<T: DeserializeOwned>(&self, form: &'static str) -> Result<Listing<T>, ReadError> {
         let mut items = Vec::new();
         let mut next = String::new();
         loop {
             let next_page = utf8_percent_encode(&next, SEGMENT);
             let path = format!("{}?limit={PAGE}&continue={next_page}", self.path);
-            let page: Page<K> = read(&self.client, request(Method::GET, path, None), LIST).await?;
+            let mut request = request(Method::GET, path, None);
+            request.headers_mut().insert(ACCEPT, HeaderValue::from_static(form));
+            let page: Page<T> = read(&self.client, request, LIST).await?;
             items.extend(page.items);
             if page.metadata.next.is_empty() {
                 return Ok(Listing { items, version: page.metadata.resource_version });
@@ -139,10 +160,7 @@ impl<K: Object> Collection<K> {
         body["metadata"]["namespace"] = (*self.namespace).into();
         let path = format!("{}?{}", self.path, write_timeout());
         match write(&self.client, request(Method::POST, path, Some((JSON, &body)))).await {
-            // The namespace, or the type itself.
-            Err(WriteError::Missing) => Err(WriteError::Refused(Box::new(
-                kube::core::Status::failure("there is no such namespace or type", "NotFound").with_code(404),
-            ))),
+            Err(WriteError::Missing) => Err(no_place(&self.namespace, K::DEFINITION.plural)),
             written => written,
         }
     }
@@ -204,6 +222,15 @@ impl<K> std::fmt::Debug for Collection<K> {
 
 pub(crate) const JSON: &str = "application/json";
 pub(crate) const MERGE_PATCH: &str = "application/merge-patch+json";
+
+/// Objects without spec and status; whoever does not know that form answers with whole ones.
+const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+
+/// Why something cannot be created that nothing is the matter with.
+pub(crate) fn no_place(namespace: &str, plural: &str) -> WriteError {
+    let why = format!("there is no namespace {namespace:?}, or the type of {plural} is not installed");
+    WriteError::Refused(Box::new(kube::core::Status::failure(&why, "NotFound").with_code(404)))
+}
 
 pub(crate) fn write_timeout() -> String {
     format!("timeout={}s", WRITE.as_secs())

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use crate::{
-    collection::{ATTEMPTS, JSON, READ, read, request, write, write_timeout},
+    collection::{ATTEMPTS, JSON, READ, no_place, read, request, write, write_timeout},
     error::{ReadError, WriteError},
 };
 
@@ -164,7 +164,10 @@ impl LeaseClient {
     async fn put(&self, lease: &Value, exists: bool) -> Result<Value, WriteError> {
         let (method, path) = if exists { (Method::PUT, &self.one) } else { (Method::POST, &self.all) };
         let path = format!("{path}?{}", write_timeout());
-        write(&self.client, request(method, path, Some((JSON, lease)))).await
+        match write(&self.client, request(method, path, Some((JSON, lease)))).await {
+            Err(WriteError::Missing) if !exists => Err(no_place(&self.namespace, "leases")),
+            written => written,
+        }
     }
 }
 

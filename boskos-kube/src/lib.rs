@@ -5,7 +5,8 @@
 //! - [`Object`] is a type of custom resource; [`Collection`] reads, watches and conditionally
 //!   writes the objects of one type in one namespace.
 //! - [`Follow`] is a list and then a watch that never ends: it heals cuts and histories that were
-//!   compacted (410) by itself.
+//!   compacted (410) by itself. [`Mirror`] holds what it tells, for a list that is cheap when it
+//!   matters.
 //! - [`Lease`] is one `coordination.k8s.io` Lease, changed by one writer at a time; [`Election`]
 //!   leads through it as client-go does; [`Fence`] tells, on a clock that counts suspends, whether
 //!   a leader may still write.
@@ -30,6 +31,7 @@ mod fence;
 mod follow;
 mod install;
 mod lease;
+mod mirror;
 mod object;
 mod pod_labels;
 
@@ -42,6 +44,7 @@ pub use self::{
     follow::{Follow, News},
     install::{InstallError, Installed, install},
     lease::{Lease, LeaseError},
+    mirror::Mirror,
     object::{Definition, Meta, Object, Version},
     pod_labels::{PodLabelError, PodLabels},
 };

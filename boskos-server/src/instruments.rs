@@ -11,7 +11,7 @@ use ::http::{Method, StatusCode};
 use boskos_core::{Resource, ResourceType, State, state};
 use hashbrown::HashMap;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntGaugeVec, Opts, Registry,
+    Histogram, HistogramOpts, HistogramVec, IntGaugeVec, Opts, PullingGauge, Registry,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
@@ -149,6 +149,21 @@ impl fmt::Debug for Instruments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Instruments").finish_non_exhaustive()
     }
+}
+
+/// Registers how many objects a replica holds while another leads.
+///
+/// # Errors
+///
+/// If something of the same name is registered already.
+pub(crate) fn register_standby(
+    registry: &Registry,
+    held: impl Fn() -> usize + Send + Sync + 'static,
+) -> Result<(), prometheus::Error> {
+    let help = "Objects that this replica holds while it stands by; none while it leads.";
+    #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+    let read = move || held() as f64;
+    registry.register(Box::new(PullingGauge::new("boskos_standby_objects", help, Box::new(read))?))
 }
 
 /// Reads gauges off the ranch whenever they are asked for.

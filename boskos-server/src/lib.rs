@@ -18,4 +18,5 @@ pub mod server;
 pub mod steward;
 pub mod store;
 pub mod sync;
+mod trouble;
 pub mod verb;

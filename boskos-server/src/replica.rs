@@ -7,7 +7,7 @@ use std::{
 };
 
 use boskos_core::ranch::plan::{Foreign, Outcome, PlanId};
-use boskos_kube::{Client, Election, Fence, Lease, Lost, PodLabels, Timing};
+use boskos_kube::{Client, Election, Fence, Lease, Lost, PodLabels, ReadError, Timing};
 use boskos_runtime::{
     follow::Watch,
     health::{self, Readiness},
@@ -15,7 +15,7 @@ use boskos_runtime::{
 };
 use parking_lot::Mutex;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot},
     task::{JoinError, JoinHandle, JoinSet},
     time::{Instant, sleep},
 };
@@ -27,15 +27,16 @@ use crate::{
     follower::{Follower, log_applied},
     gate::Gate,
     http::Drained,
-    instruments::{Instruments, RanchGauges},
+    instruments::{self, Instruments, RanchGauges},
     known_good::KnownGood,
     server::{self, DRAIN, Options, Ports, StartError},
     steward::Steward,
     store::{
         KubernetesStore, Outcomes, Store, StoreError,
-        kubernetes::{KubernetesError, KubernetesOptions, LEASE},
+        kubernetes::{KubernetesError, KubernetesOptions, LEASE, Warm},
     },
     sync,
+    trouble::Trouble,
 };
 
 /// The pause before what failed is tried again.
@@ -43,9 +44,6 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// How often the label is looked after.
 const LABELS_EVERY: Duration = Duration::from_secs(30);
-
-/// How often trouble that goes on is spoken of.
-const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// Where a replica keeps its resources, and with whom it shares them.
 #[derive(Clone)]
@@ -83,6 +81,7 @@ struct Crown {
     shared: Shared,
     config: Arc<KnownGood>,
     lease: Arc<Lease>,
+    warm: Arc<Warm>,
     gate: Arc<Gate>,
     instruments: Arc<Instruments>,
     readiness: Readiness,
@@ -122,6 +121,9 @@ pub async fn start(options: Options, shared: Shared, ports: Ports) -> Result<Rep
     let gate = Arc::new(Gate::closed(instruments.clone()));
     let served = gate.clone();
     RanchGauges::register(&registry, move || served.steward())?;
+    let warm = Arc::new(Warm::new(&shared.client, &shared.namespace));
+    let stands_by = warm.clone();
+    instruments::register_standby(&registry, move || stands_by.held())?;
     background.spawn(boskos_runtime::metrics::serve(ports.metrics, registry, std::future::pending()));
     let (stop_serving, stopped) = oneshot::channel();
     let stopped = async move { stopped.await.unwrap_or_else(|_| Instant::now()) };
@@ -131,14 +133,15 @@ pub async fn start(options: Options, shared: Shared, ports: Ports) -> Result<Rep
     let config = Arc::new(KnownGood::begin(options.config.clone()).await?);
     background.spawn(config.clone().keep_up(watch, options.update_period));
     reach(&shared).await?;
-    tracing::info!(%http, %health, %metrics, namespace = shared.namespace, identity = shared.identity, "standing by");
     if shared.identity.is_some() {
         readiness.set_ready();
     }
+    tracing::info!(%http, %health, %metrics, namespace = shared.namespace, identity = shared.identity, "standing by");
     let lease = Arc::new(Lease::new(shared.client.clone(), &shared.namespace, LEASE));
     let reread = Mutex::new(None);
     let addresses = [http, health, metrics];
-    let crown = Arc::new(Crown { options, shared, config, lease, gate, instruments, readiness, addresses, reread });
+    let crown =
+        Arc::new(Crown { options, shared, config, lease, warm, gate, instruments, readiness, addresses, reread });
     let stop_reigning = CancellationToken::new();
     let reigning = tokio::spawn(crown.clone().reign_again_and_again(stop_reigning.clone()));
     Ok(Replica { http, health, metrics, crown, background, stop_serving, serving, stop_reigning, reigning })
@@ -146,22 +149,14 @@ pub async fn start(options: Options, shared: Shared, ports: Ports) -> Result<Rep
 
 /// Waits until the API server answers.
 async fn reach(shared: &Shared) -> Result<(), StoreError> {
-    let mut told = None;
+    let mut trouble = Trouble::default();
     loop {
         match KubernetesStore::probe(shared.client.clone(), &shared.namespace).await {
             Ok(()) => return Ok(()),
-            Err(error) if error.may_pass() => tell(&mut told, "waiting for the API server", &error),
+            Err(error) if error.may_pass() => trouble.goes_on("waiting for the API server", &error),
             Err(error) => return Err(error.into()),
         }
         sleep(RETRY).await;
-    }
-}
-
-/// Says what is wrong when it begins, and once in a while.
-fn tell(told: &mut Option<Instant>, what: &str, error: &dyn std::error::Error) {
-    if told.is_none_or(|at| at.elapsed() > TELL_EVERY) {
-        *told = Some(Instant::now());
-        tracing::warn!(error = text::chain(error), "{what}");
     }
 }
 
@@ -228,12 +223,7 @@ impl Crown {
                 }
                 continue;
             };
-            let mut told = None;
-            let won = stop.run_until_cancelled(election.win(|trouble| match trouble {
-                Some(error) => tell(&mut told, "cannot look at the lease", error),
-                None => told = None,
-            }));
-            let Some(fence) = won.await else { return };
+            let Some(fence) = stop.run_until_cancelled(self.stand_by(election)).await else { return };
             tracing::info!(identity = election.identity(), "leading");
             let could_serve = self.reign(fence.clone(), &stop, election.hold(&fence)).await;
             if let Err(error) = election.give_up(&fence).await {
@@ -243,6 +233,34 @@ impl Crown {
                 // Another replica may be able to.
                 stop.run_until_cancelled(sleep(timing.look_every * 2)).await;
             }
+        }
+    }
+
+    /// Waits until this replica leads, and holds the objects that another leads meanwhile.
+    async fn stand_by(&self, election: &Election) -> Fence {
+        let (mut away, mut deaf, looked) = (Trouble::default(), Trouble::default(), Notify::new());
+        let win = election.win(|failed| match failed {
+            Some(error) => away.goes_on("cannot look at the lease", error),
+            None => {
+                away.is_over();
+                looked.notify_one();
+            }
+        });
+        let hold = async {
+            // Whoever wins at the first look has no use for it.
+            looked.notified().await;
+            let told = |failed: Option<&ReadError>| match failed {
+                Some(error) => deaf.goes_on("standing by, and nothing is heard of the objects", error),
+                None => {
+                    deaf.is_over();
+                }
+            };
+            self.warm.keep(told).await
+        };
+        tokio::select! {
+            biased;
+            fence = win => fence,
+            never = hold => match never {},
         }
     }
 
@@ -286,10 +304,9 @@ impl Crown {
 
     fn store(&self, fence: &Fence) -> Arc<dyn Store> {
         let Shared { client, namespace, identity, .. } = self.shared.clone();
-        Arc::new(KubernetesStore::new(
-            KubernetesOptions { client, namespace, lease: self.lease.clone(), holder: identity, fence: fence.clone() },
-            tokio::runtime::Handle::current(),
-        ))
+        let (lease, fence, warm) = (self.lease.clone(), fence.clone(), self.warm.clone());
+        let options = KubernetesOptions { client, namespace, lease, holder: identity, fence, warm };
+        Arc::new(KubernetesStore::new(options, tokio::runtime::Handle::current()))
     }
 
     /// Reads everything and opens the gate.
@@ -393,16 +410,16 @@ impl Outcomes for Reports {
 
 /// Keeps the label on this pod alone.
 async fn look_after(labels: PodLabels, fence: Fence) {
-    let mut told = None;
+    let mut trouble = Trouble::default();
     loop {
         match labels.claim(&fence).await {
             Ok(()) => {
-                told = None;
+                trouble.is_over();
                 sleep(LABELS_EVERY).await;
             }
             Err(errors) => {
                 for error in &errors {
-                    tell(&mut told, "the leader's label is not where it should be", error);
+                    trouble.goes_on("the leader's label is not where it should be", error);
                 }
                 sleep(RETRY).await;
             }

@@ -16,11 +16,13 @@ mod attempt;
 mod error;
 mod form;
 mod intent;
+mod keeper;
 mod lifecycle;
 mod objects;
 mod reach;
 mod shelf;
 mod turns;
+mod warm;
 mod writer;
 
 use std::{
@@ -38,16 +40,18 @@ use parking_lot::Mutex;
 use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::error::KubernetesError;
+pub use self::{error::KubernetesError, warm::Warm};
 use self::{
     intent::Intents,
+    keeper::Keeper,
     objects::{LifecycleObject, ResourceObject},
     reach::Reach,
     shelf::{Seen, Shelf},
-    turns::Turns,
+    turns::{Touched, Turns},
     writer::Writer,
 };
 use super::{HistoryRow, LoadSink, MemoryStore, Outcomes, Store, StoreError};
+use crate::trouble::Trouble;
 
 /// The Lease that replicas lead through, and that changes of several objects are noted on. Older
 /// fleets have the same.
@@ -78,16 +82,23 @@ pub struct KubernetesOptions {
     pub holder: Option<String>,
     /// Asked before each write.
     pub fence: Fence,
+    /// What is known of the objects already.
+    pub warm: Arc<Warm>,
 }
 
 struct Shared {
     writer: Writer,
+    warm: Arc<Warm>,
     turns: Turns,
     permits: Semaphore,
     shelf: Arc<Shelf>,
     history: MemoryStore,
-    /// The moment from which changes are followed.
-    loaded: OnceLock<Version>,
+    keeper: Keeper,
+    /// The moments from which changes of resources and of lifecycles are followed.
+    loaded: OnceLock<(Version, Version)>,
+    /// What writes, and comes to an end.
+    writes: TaskTracker,
+    /// What goes on until the stop.
     tasks: TaskTracker,
     stop: CancellationToken,
     closed: Mutex<bool>,
@@ -100,14 +111,16 @@ impl KubernetesStore {
     /// does on `runtime`, and what may block must not be called there.
     #[must_use]
     pub fn new(options: KubernetesOptions, runtime: Handle) -> Self {
-        let KubernetesOptions { client, namespace, lease, holder, fence } = options;
+        let KubernetesOptions { client, namespace, lease, holder, fence, warm } = options;
         let resources = Collection::<ResourceObject>::new(client.clone(), &namespace);
-        let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
+        let lifecycles = Collection::<LifecycleObject>::new(client, &namespace);
+        let (writes, tasks, stop) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
+        let keeper = Keeper::new(lifecycles.clone(), fence.clone(), writes.clone());
         let shelf = Arc::new(Shelf::default());
         let writer = Writer {
             reach: Reach::new(resources.clone(), tasks.clone(), stop.clone()),
             resources,
-            lifecycles: Collection::new(client, &namespace),
+            lifecycles,
             shelf: shelf.clone(),
             intents: Intents::new(lease, holder, fence.clone()),
             fence,
@@ -115,11 +128,14 @@ impl KubernetesStore {
         };
         let shared = Shared {
             writer,
+            warm,
             turns: Turns::default(),
             permits: Semaphore::new(SIDE_BY_SIDE),
             shelf,
             history: MemoryStore::default(),
+            keeper,
             loaded: OnceLock::new(),
+            writes,
             tasks,
             stop,
             closed: Mutex::new(false),
@@ -144,9 +160,10 @@ impl Store for KubernetesStore {
 
     fn load(&self, sink: &mut dyn LoadSink) -> Result<(), StoreError> {
         let (resources, lifecycles) = self.runtime.block_on(self.shared.read_all_unless_closed())?;
-        for object in lifecycles.items.iter().filter(|object| !object.meta().is_terminating()) {
-            sink.lifecycle(lifecycle::read(object));
-        }
+        let lifecycles = lifecycles.items.iter().filter(|object| !object.meta().is_terminating());
+        let lifecycles: Vec<_> = lifecycles.map(lifecycle::read).collect();
+        self.shared.keeper.begin(&lifecycles);
+        lifecycles.into_iter().for_each(|record| sink.lifecycle(record));
         let mut found = self.shared.shelf.fill(&resources.items);
         drop(resources);
         sink.expect_resources(found.len());
@@ -165,7 +182,9 @@ impl Store for KubernetesStore {
         self.shared.tasks.spawn_on(
             async move {
                 let stop = shared.stop.clone();
-                stop.run_until_cancelled(shared.follow()).await;
+                let lifecycles = shared.loaded.get().map(|(_, lifecycles)| *lifecycles);
+                let keep = shared.keeper.keep(lifecycles, &shared.turns);
+                stop.run_until_cancelled(async { tokio::join!(shared.follow(), keep) }).await;
             },
             &self.runtime,
         );
@@ -181,9 +200,9 @@ impl Store for KubernetesStore {
                 known.push((plan.id, Outcome::Committed(smallvec::SmallVec::new())));
                 continue;
             }
-            let turn = self.shared.turns.line_up(&plan);
+            let turn = self.shared.turns.line_up(Touched::all_by(&plan));
             let shared = self.shared.clone();
-            self.shared.tasks.spawn_on(shared.carry_out(plan, turn), &self.runtime);
+            self.shared.writes.spawn_on(shared.carry_out(plan, turn), &self.runtime);
         }
     }
 
@@ -223,10 +242,9 @@ impl Shared {
     }
 
     async fn read_all(&self) -> Result<(Listing<ResourceObject>, Listing<LifecycleObject>), KubernetesError> {
-        let writer = &self.writer;
-        let (resources, lifecycles) = tokio::try_join!(writer.resources.list(), writer.lifecycles.list())?;
+        let (resources, lifecycles) = self.warm.list().await?;
         // A second load would follow from the first one's moment, which misses nothing.
-        let _ = self.loaded.set(resources.version);
+        let _ = self.loaded.set((resources.version, lifecycles.version));
         Ok((resources, lifecycles))
     }
 
@@ -238,6 +256,7 @@ impl Shared {
         drop(permit);
         let id = plan.id;
         if matches!(outcome, Some(Outcome::Committed(_))) {
+            self.keeper.committed(&plan);
             self.history.submit(&mut vec![plan], &mut Vec::new());
         }
         let outcomes = self.writer.reach.outcomes();
@@ -253,8 +272,8 @@ impl Shared {
     /// Takes in what others make of the objects, for ever.
     async fn follow(&self) {
         let outcomes = self.writer.reach.outcomes();
-        let mut follow = Follow::new(self.writer.resources.clone(), self.loaded.get().copied());
-        let mut troubled = false;
+        let mut follow = Follow::new(self.writer.resources.clone(), self.loaded.get().map(|(resources, _)| *resources));
+        let mut trouble = Trouble::default();
         loop {
             let before = self.shelf.mark();
             let told = tokio::select! {
@@ -270,14 +289,11 @@ impl Shared {
                 News::Changed(object) => self.shelf.hear(&object, false).into_iter().collect(),
                 News::Gone(object) => self.shelf.hear(&object, true).into_iter().collect(),
                 News::Trouble(error) => {
-                    if !std::mem::replace(&mut troubled, true) {
-                        let error = boskos_runtime::text::chain(&error);
-                        tracing::warn!(error, "nothing is heard of changes by others; trying again");
-                    }
+                    trouble.goes_on("nothing is heard of changes by others; trying again", &error);
                     continue;
                 }
             };
-            if std::mem::take(&mut troubled) {
+            if trouble.is_over() {
                 tracing::info!("changes by others are heard again");
             }
             if !news.is_empty() {
@@ -287,18 +303,15 @@ impl Shared {
     }
 
     async fn close(&self) {
-        self.tasks.close();
-        // The watch and the probe never end by themselves; writes do, unless they are in doubt.
-        let written = async {
-            while self.permits.available_permits() < SIDE_BY_SIDE || self.tasks.len() > 2 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        if timeout(CLOSE, written).await.is_err() {
+        self.writes.close();
+        // Writes end by themselves, unless they are in doubt.
+        if timeout(CLOSE, self.writes.wait()).await.is_err() {
             tracing::warn!("writes whose outcome is not known are given up");
         }
         self.stop.cancel();
-        if timeout(CLOSE, self.tasks.wait()).await.is_err() {
+        self.tasks.close();
+        let ended = async { tokio::join!(self.writes.wait(), self.tasks.wait()) };
+        if timeout(CLOSE, ended).await.is_err() {
             tracing::error!("the store did not come to an end");
         }
     }

@@ -221,9 +221,19 @@ impl ApiServer {
         (path("nobody"), path("token"))
     }
 
+    /// What containers of pods find in their environment.
+    pub(crate) fn env_of_pods(&self) -> [(&'static str, String); 2] {
+        [("KUBERNETES_SERVICE_HOST", "127.0.0.1".to_owned()), ("KUBERNETES_SERVICE_PORT", self.port.to_string())]
+    }
+
+    /// Writes what proves this API server, as pods find it.
+    pub(crate) fn write_authority(&self, path: &Path) {
+        fs::copy(self.dir.path().join("certs/apiserver.crt"), path).unwrap();
+    }
+
     /// A client with an administrator's rights.
     pub(crate) fn client(&self) -> Client {
-        let access = Access { kubeconfig: Some(self.kubeconfig.clone()), token_file: None };
+        let access = Access { kubeconfig: Some(self.kubeconfig.clone()), ..Access::default() };
         runtime().block_on(access.client()).unwrap()
     }
 

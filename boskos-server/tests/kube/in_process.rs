@@ -16,13 +16,14 @@ use tokio::{net::TcpListener, runtime::Runtime};
 use crate::{
     api_server::{new_name, shared},
     harness::client::{Client, Response},
-    replica::eventually,
+    replica::{eventually, standby_objects},
     wire::Wire,
 };
 
 /// One server, alone on its namespace.
 pub(crate) struct Server {
     pub(crate) http: SocketAddr,
+    metrics: SocketAddr,
     pub(crate) wire: Arc<Wire>,
     pub(crate) dir: TempDir,
     replica: Option<Replica>,
@@ -59,7 +60,10 @@ impl Server {
         let runtime = Runtime::new().unwrap();
         let replica = runtime.block_on(async {
             // A client's own tasks are on the runtime where it is made: they end with the server.
-            let access = boskos_kube::Access { kubeconfig: Some(shared().kubeconfig().into()), token_file: None };
+            let access = boskos_kube::Access {
+                kubeconfig: Some(shared().kubeconfig().into()),
+                ..boskos_kube::Access::default()
+            };
             let client = wire.client(access.client().await.unwrap());
             let labels = pod.map(|pod| {
                 let (own, key) = (pod.to_owned(), "boskos-leader".to_owned());
@@ -75,13 +79,18 @@ impl Server {
             };
             replica::start(options, shared, ports).await.unwrap()
         });
-        Self { http: replica.http, wire, dir, replica: Some(replica), runtime: Some(runtime) }
+        Self { http: replica.http, metrics: replica.metrics, wire, dir, replica: Some(replica), runtime: Some(runtime) }
     }
 
     /// Stops it in order.
     pub(crate) fn stop(mut self) {
         let replica = self.replica.take().unwrap();
         self.runtime.as_ref().unwrap().block_on(replica.stop());
+    }
+
+    /// How many objects it holds while it stands by.
+    pub(crate) fn standby_objects(&self) -> u64 {
+        standby_objects(self.metrics)
     }
 
     pub(crate) fn post(&self, target: &str) -> Response {

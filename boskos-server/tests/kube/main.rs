@@ -21,6 +21,7 @@ mod older_deployment;
 mod outage;
 mod replica;
 mod rights;
+mod standby;
 #[path = "../it/store_claims.rs"]
 mod store_claims;
 mod store_contract;

@@ -22,9 +22,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Replica {
     pub(crate) http: SocketAddr,
     pub(crate) health: SocketAddr,
+    metrics: SocketAddr,
     child: Child,
     log: Arc<Log>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 #[derive(Default)]
@@ -37,10 +38,15 @@ impl Replica {
     /// Starts a server with this config; it has its ports and has reached the API server when this
     /// returns.
     pub(crate) fn start(kubeconfig: &Path, namespace: &str, config: &str, more: &[&str]) -> Self {
-        let mut replica = Self::spawn(kubeconfig, namespace, config, more);
+        Self::spawn(kubeconfig, namespace, config, more).standing_by()
+    }
+
+    /// Waits until it has its ports and has reached the API server.
+    pub(crate) fn standing_by(self) -> Self {
+        let mut replica = self;
         let line = replica.logged("standing by");
         let address = |key: &str| line[key].as_str().unwrap().parse().unwrap();
-        (replica.http, replica.health) = (address("http"), address("health"));
+        (replica.http, replica.health, replica.metrics) = (address("http"), address("health"), address("metrics"));
         replica
     }
 
@@ -48,11 +54,17 @@ impl Replica {
     pub(crate) fn spawn(kubeconfig: &Path, namespace: &str, config: &str, more: &[&str]) -> Self {
         let dir = TempDir::new().unwrap();
         std::fs::write(dir.path().join("config.yaml"), config).unwrap();
+        let kubeconfig = format!("--kubeconfig={}", kubeconfig.display());
+        Self::spawn_in(dir, namespace, &[&[kubeconfig.as_str()], more].concat(), &[])
+    }
+
+    /// Starts one with that folder, where its config is, and environment.
+    pub(crate) fn spawn_in(dir: TempDir, namespace: &str, args: &[&str], env: &[(&str, String)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_boskos-server"))
             .args(["--listen-address=127.0.0.1", "--port=0", "--health-port=0", "--metrics-port=0"])
-            .arg(format!("--kubeconfig={}", kubeconfig.display()))
             .arg(format!("--namespace={namespace}"))
-            .args(more)
+            .args(args)
+            .envs(env.iter().map(|(key, value)| (key, value)))
             .current_dir(dir.path())
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
@@ -71,7 +83,7 @@ impl Replica {
             reader.more.notify_all();
         });
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { http: nowhere, health: nowhere, child, log, _dir: dir }
+        Self { http: nowhere, health: nowhere, metrics: nowhere, child, log, dir }
     }
 
     /// The same, once it serves.
@@ -128,6 +140,17 @@ impl Replica {
         self.call("POST", target)
     }
 
+    /// How many objects it holds while it stands by.
+    pub(crate) fn standby_objects(&self) -> u64 {
+        standby_objects(self.metrics)
+    }
+
+    /// Has it read another config.
+    pub(crate) fn configure(&self, config: &str) {
+        std::fs::write(self.dir.path().join("config.yaml"), config).unwrap();
+        self.signal(Signal::HUP);
+    }
+
     /// A resource as the API shows it.
     pub(crate) fn resource(&self, name: &str) -> Option<Value> {
         let answer = self.call("GET", &format!("/api/v1/resources/{name}"));
@@ -140,6 +163,13 @@ impl Drop for Replica {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// How many objects the server with these metrics holds while it stands by.
+pub(crate) fn standby_objects(metrics: SocketAddr) -> u64 {
+    let text = Client::connect(metrics).request("GET", "/metrics").text().to_owned();
+    let value = text.lines().find_map(|line| line.strip_prefix("boskos_standby_objects "));
+    value.expect("every replica has it").parse().unwrap()
 }
 
 /// Waits until `look` finds something.

@@ -6,7 +6,7 @@ use boskos_core::ranch::plan::Record;
 use boskos_kube::{Client, Fence, Lease};
 use boskos_server::store::{
     KubernetesStore, Store,
-    kubernetes::{KubernetesOptions, LEASE},
+    kubernetes::{KubernetesOptions, LEASE, Warm},
 };
 
 use crate::{
@@ -19,7 +19,8 @@ use crate::{
 pub(crate) fn open(client: Client, namespace: &str) -> KubernetesStore {
     let lease = Arc::new(Lease::new(client.clone(), namespace, LEASE));
     let namespace = namespace.to_owned();
-    let options = KubernetesOptions { client, namespace, lease, holder: None, fence: Fence::open() };
+    let warm = Arc::new(Warm::new(&client, &namespace));
+    let options = KubernetesOptions { client, namespace, lease, holder: None, fence: Fence::open(), warm };
     KubernetesStore::new(options, runtime().handle().clone())
 }
 

@@ -1,6 +1,7 @@
 //! Times of leading: how they begin, what they leave behind, and that there is a next one.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     thread::sleep,
     time::{Duration, Instant},
@@ -35,7 +36,7 @@ fn a_lease_that_is_lost_is_won_again_and_leaves_no_watch_behind() {
         server.serves();
         server.post("/acquire?type=t&state=free&dest=busy&owner=me").expect_status(200);
     }
-    eventually("the watches of earlier terms end", || (server.wire.watches() == 1).then_some(()));
+    eventually("the watches of earlier terms end", || (server.wire.watches() == 2).then_some(()));
 }
 
 #[test]
@@ -48,7 +49,7 @@ fn a_beginning_that_fails_leaves_nothing_behind() {
     assert_eq!((server.post("/nothing").status, server.wire.watches()), (503, 0));
     server.wire.clear_rules();
     server.serves();
-    eventually("it watches once", || (server.wire.watches() == 1).then_some(()));
+    eventually("it watches resources and lifecycles once", || (server.wire.watches() == 2).then_some(()));
 }
 
 #[test]
@@ -137,5 +138,10 @@ fn a_leader_serves_again_when_the_api_server_was_away_for_longer_than_its_lease(
     let begun = Instant::now();
     println!("served again {:?} after the API server came back", load.next_grant_after(begun));
     load.stop();
+    let mut told = BTreeMap::new();
+    for line in server.log().iter().filter(|line| line["level"] == "warning" || line["level"] == "error") {
+        *told.entry(line["msg"].to_string()).or_insert(0) += 1;
+    }
+    assert!(told.values().all(|times| *times == 1), "all trouble is told of once: {told:#?}");
     assert_eq!(server.stop(), 0);
 }

@@ -30,6 +30,8 @@ struct State {
     /// Answers of that many writes are lost, though they are carried out.
     deaf: usize,
     writes: usize,
+    /// Paths of reads, and what form of answer they ask for.
+    reads: Vec<String>,
     /// Requests that a rule was for.
     met: usize,
     /// So many watches find their history gone.
@@ -168,6 +170,8 @@ impl Wire {
         client: Client,
         request: Request<Body>,
     ) -> Result<Response<Bytes>, kube::Error> {
+        let form = request.headers().get(http::header::ACCEPT).map_or("", |form| form.to_str().unwrap());
+        self.state.lock().reads.push(format!("{} {form}", request.uri()));
         let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
         if is_watch && self.expires() {
             let gone = kube::core::Status::failure("too old resource version", "Expired").with_code(410);
@@ -253,6 +257,15 @@ impl Wire {
     /// The next `count` writes are carried out, and their answers lost.
     pub(crate) fn lose_answers(&self, count: usize) {
         self.state.lock().deaf = count;
+    }
+
+    /// Paths of reads since the last [`Self::forget_reads`], and what form of answer they asked for.
+    pub(crate) fn reads(&self) -> Vec<String> {
+        self.state.lock().reads.clone()
+    }
+
+    pub(crate) fn forget_reads(&self) {
+        self.state.lock().reads.clear();
     }
 
     /// Writes so far.

@@ -52,6 +52,13 @@ pub(super) fn body(record: &LifecycleRecord) -> Value {
     body
 }
 
+/// What is read of an object that was to say this: not all that a config can say has a form of its own.
+pub(super) fn read_back(record: &LifecycleRecord) -> LifecycleRecord {
+    let mut object = body(record);
+    object["metadata"]["name"] = record.lifecycle.r#type.as_str().into();
+    read(&serde_json::from_value(object).expect("what is written can be read"))
+}
+
 /// The merge patch that makes `to` of `object`.
 pub(super) fn patch(object: &LifecycleObject, to: &LifecycleRecord) -> Value {
     let mut patch = body(to);
@@ -99,6 +106,7 @@ mod tests {
         let plain = LifecycleRecord { lifecycle: Lifecycle::new("t".into()), draining: false };
         for record in [full(), plain] {
             assert_eq!(read(&object(&body(&record))), record);
+            assert_eq!(read_back(&record), record);
         }
     }
 

@@ -19,8 +19,9 @@ struct Lines {
     next: u64,
 }
 
+/// An object that a plan is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Touched {
+pub(super) enum Touched {
     Resource(ResourceName),
     Lifecycle(ResourceType),
 }
@@ -37,13 +38,13 @@ pub(super) struct Turn {
 // === impl Turns ===
 
 impl Turns {
-    /// Lines a plan up behind those that touch the same objects.
-    pub(super) fn line_up(&self, plan: &Plan) -> Turn {
+    /// Lines up behind those that touch the same objects.
+    pub(super) fn line_up(&self, all: impl IntoIterator<Item = Touched>) -> Turn {
         let mut lines = self.0.lock();
         lines.next += 1;
         let number = lines.next;
         let mut turn = Turn { number, touched: Vec::new(), before: Vec::new(), ended: Vec::new() };
-        for touched in plan.writes.iter().filter_map(Touched::by) {
+        for touched in all {
             if turn.touched.contains(&touched) {
                 continue;
             }
@@ -83,6 +84,11 @@ impl Turn {
 // === impl Touched ===
 
 impl Touched {
+    /// What a plan touches.
+    pub(super) fn all_by(plan: &Plan) -> impl Iterator<Item = Self> {
+        plan.writes.iter().filter_map(Self::by)
+    }
+
     fn by(write: &Write) -> Option<Self> {
         match write {
             Write::Put(put) => Some(Self::Resource(put.record.resource.name.clone())),

@@ -1,0 +1,252 @@
+//! Lifecycle objects are what the config says: what others make of them is put back.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use boskos_core::{
+    ResourceType,
+    ranch::plan::{LifecycleRecord, Plan, Write},
+};
+use boskos_kube::{Collection, Fence, Follow, News, Object as _, Version};
+use parking_lot::Mutex;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::task::TaskTracker;
+
+use super::{
+    error::KubernetesError,
+    lifecycle,
+    objects::LifecycleObject,
+    turns::{Touched, Turns},
+};
+use crate::trouble::Trouble;
+
+/// The shortest time between two attempts at one object: another program may want it otherwise, again and again.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// Sees to it that lifecycle objects are as the ranch has them. See the [module](self).
+pub(super) struct Keeper {
+    lifecycles: Collection<LifecycleObject>,
+    fence: Fence,
+    /// Counts what is being written; closed, nothing more is.
+    writes: TaskTracker,
+    /// What is committed, by type.
+    wanted: Mutex<BTreeMap<ResourceType, Wanted>>,
+}
+
+/// What an object is to say.
+#[derive(Clone, Debug)]
+struct Wanted {
+    record: LifecycleRecord,
+    /// What is read once that is written. An older definition of the type may not keep every field.
+    kept: LifecycleRecord,
+}
+
+/// Which types are to be looked at, and when.
+#[derive(Default)]
+struct Agenda {
+    due: BTreeMap<ResourceType, Instant>,
+    /// When one was last written, or tried to be.
+    tried: BTreeMap<ResourceType, Instant>,
+    trouble: Trouble,
+}
+
+/// What was put right.
+#[derive(Clone, Copy, Debug)]
+enum Mended {
+    /// It was as it is to be.
+    Nothing,
+    Changed,
+    Deleted,
+    Created,
+}
+
+// === impl Keeper ===
+
+impl Keeper {
+    pub(super) fn new(lifecycles: Collection<LifecycleObject>, fence: Fence, writes: TaskTracker) -> Self {
+        Self { lifecycles, fence, writes, wanted: Mutex::default() }
+    }
+
+    /// This is what was read when the ranch began.
+    pub(super) fn begin(&self, records: &[LifecycleRecord]) {
+        let by_type = |record: &LifecycleRecord| (record.lifecycle.r#type.clone(), Wanted::of(record));
+        *self.wanted.lock() = records.iter().map(by_type).collect();
+    }
+
+    /// A plan is committed, and its turn is not over yet.
+    pub(super) fn committed(&self, plan: &Plan) {
+        for write in &plan.writes {
+            match write {
+                Write::PutLifecycle(record) => {
+                    self.wanted.lock().insert(record.lifecycle.r#type.clone(), Wanted::of(record));
+                }
+                Write::DeleteLifecycle(r#type) => drop(self.wanted.lock().remove(r#type)),
+                Write::Put(_) | Write::Delete(_) | Write::PutPlace(_) | Write::DeletePlace(_) => {}
+            }
+        }
+    }
+
+    /// Follows the objects from the moment of `after`, for ever, and puts back what others make of them.
+    pub(super) async fn keep(&self, after: Option<Version>, turns: &Turns) {
+        let mut follow = Follow::new(self.lifecycles.clone(), after);
+        let mut agenda = Agenda::default();
+        let mut trouble = Trouble::default();
+        loop {
+            let next = agenda.next();
+            let news = tokio::select! {
+                news = follow.next() => news,
+                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {
+                    self.work_off(&mut agenda, turns).await;
+                    continue;
+                }
+            };
+            if let News::Trouble(error) = &news {
+                trouble.goes_on("nothing is heard of changes of lifecycles by others; trying again", error);
+                continue;
+            }
+            trouble.is_over();
+            for r#type in self.differing(&news) {
+                agenda.add(r#type);
+            }
+        }
+    }
+
+    /// The types whose object seems not to be as it is to be; perhaps since a plan is under way.
+    fn differing(&self, news: &News<LifecycleObject>) -> BTreeSet<ResourceType> {
+        let wanted = self.wanted.lock();
+        let type_of = |object: &LifecycleObject| ResourceType::from(object.metadata.name.as_str());
+        let differs = |object: &&LifecycleObject| {
+            // The end of one that terminates is news of its own.
+            let wanted = wanted.get(&type_of(object));
+            !object.meta().is_terminating() && !wanted.is_some_and(|wanted| wanted.is(&lifecycle::read(object)))
+        };
+        match news {
+            News::All(listing) => {
+                let listed: BTreeSet<ResourceType> = listing.items.iter().map(type_of).collect();
+                let missing = wanted.keys().filter(|r#type| !listed.contains(*r#type)).cloned();
+                missing.chain(listing.items.iter().filter(differs).map(type_of)).collect()
+            }
+            News::Changed(object) => Some(object).filter(differs).map(type_of).into_iter().collect(),
+            News::Gone(object) => {
+                Some(type_of(object)).filter(|r#type| wanted.contains_key(r#type)).into_iter().collect()
+            }
+            News::Again | News::Trouble(_) => BTreeSet::new(),
+        }
+    }
+
+    async fn work_off(&self, agenda: &mut Agenda, turns: &Turns) {
+        for r#type in agenda.take_due() {
+            // Behind the plans of that type: what they are to come to is not known before.
+            let mut turn = turns.line_up([Touched::Lifecycle(r#type.clone())]);
+            turn.come().await;
+            let mended = self.mend(&r#type).await;
+            turns.end(turn);
+            let what = match mended {
+                Ok(Mended::Nothing) => continue,
+                Ok(Mended::Changed) => "a lifecycle object was changed by others: it is as the config says again",
+                Ok(Mended::Deleted) => {
+                    "a lifecycle object was deleted by others: it is created again, as the config says"
+                }
+                Ok(Mended::Created) => "a lifecycle object that the config knows nothing of was deleted",
+                Err(KubernetesError::NotLeading) => {
+                    agenda.try_again(r#type);
+                    continue;
+                }
+                Err(error) => {
+                    agenda.trouble.goes_on("a lifecycle object is not as the config says; trying again", &error);
+                    agenda.try_again(r#type);
+                    continue;
+                }
+            };
+            agenda.trouble.is_over();
+            tracing::warn!(r#type = %r#type, "{what}");
+            agenda.tried(r#type);
+        }
+    }
+
+    /// Makes of the object what it is to be.
+    async fn mend(&self, r#type: &ResourceType) -> Result<Mended, KubernetesError> {
+        let _under_way = self.writes.token();
+        if self.writes.is_closed() || !self.fence.is_open() {
+            return Err(KubernetesError::NotLeading);
+        }
+        let (name, objects) = (r#type.as_str(), &self.lifecycles);
+        let there = objects.get(name).await?;
+        let wanted = self.wanted.lock().get(r#type).cloned();
+        if !self.fence.is_open() {
+            return Err(KubernetesError::NotLeading);
+        }
+        let (wanted, written, mended) = match (there, wanted) {
+            (None, None) => return Ok(Mended::Nothing),
+            (Some(object), _) if object.metadata.is_terminating() => return Ok(Mended::Nothing),
+            (Some(object), Some(wanted)) if wanted.is(&lifecycle::read(&object)) => return Ok(Mended::Nothing),
+            (Some(object), None) => {
+                let meta = object.metadata;
+                let deleted = objects.delete(name, &meta.uid, meta.resource_version).await;
+                return deleted.map(|()| Mended::Created).map_err(KubernetesError::Write);
+            }
+            (Some(object), Some(wanted)) => {
+                let (version, patch) = (object.metadata.resource_version, lifecycle::patch(&object, &wanted.record));
+                let patched = objects.patch(name, version, patch).await.map_err(KubernetesError::Write)?;
+                let changed = patched.metadata.resource_version != version;
+                (wanted, patched, if changed { Mended::Changed } else { Mended::Nothing })
+            }
+            (None, Some(wanted)) => {
+                let body = lifecycle::body(&wanted.record);
+                (wanted, objects.create(name, body).await.map_err(KubernetesError::Write)?, Mended::Deleted)
+            }
+        };
+        let kept = lifecycle::read(&written);
+        if !wanted.is(&kept) {
+            tracing::warn!(
+                r#type = name,
+                "the installed definition does not keep all of a lifecycle: apply deploy/base/crd.yaml"
+            );
+            self.wanted.lock().insert(r#type.clone(), Wanted { kept, ..wanted });
+        }
+        Ok(mended)
+    }
+}
+
+// === impl Wanted ===
+
+impl Wanted {
+    fn of(record: &LifecycleRecord) -> Self {
+        Self { record: record.clone(), kept: lifecycle::read_back(record) }
+    }
+
+    fn is(&self, record: &LifecycleRecord) -> bool {
+        self.record == *record || self.kept == *record
+    }
+}
+
+// === impl Agenda ===
+
+impl Agenda {
+    fn add(&mut self, r#type: ResourceType) {
+        let now = Instant::now();
+        self.tried.retain(|_, tried| *tried + PAUSE > now);
+        let at = self.tried.get(&r#type).map_or(now, |tried| *tried + PAUSE);
+        self.due.entry(r#type).or_insert(at);
+    }
+
+    fn tried(&mut self, r#type: ResourceType) {
+        self.tried.insert(r#type, Instant::now());
+    }
+
+    fn try_again(&mut self, r#type: ResourceType) {
+        self.tried(r#type.clone());
+        self.add(r#type);
+    }
+
+    fn next(&self) -> Option<Instant> {
+        self.due.values().min().copied()
+    }
+
+    fn take_due(&mut self) -> Vec<ResourceType> {
+        let now = Instant::now();
+        self.due.extract_if(.., |_, at| *at <= now).map(|(r#type, _)| r#type).collect()
+    }
+}
