@@ -5,6 +5,7 @@
 mod all_or_none;
 mod api_server;
 mod between;
+mod diary;
 mod foreign;
 mod guarded;
 mod harness;
