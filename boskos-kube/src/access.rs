@@ -5,6 +5,7 @@ use std::{
     time::Duration,
 };
 
+use http::{HeaderValue, header::USER_AGENT};
 use kube::{
     Client, Config,
     config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
@@ -12,6 +13,15 @@ use kube::{
 
 /// How long it may take to connect.
 const CONNECT: Duration = Duration::from_secs(3);
+
+/// Where pods find their service account.
+const MOUNTED: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+/// Set in every container of a pod.
+const SERVICE_HOST: &str = "KUBERNETES_SERVICE_HOST";
+
+/// What proves the API server to be the cluster's, beside a token.
+const AUTHORITY: &str = "ca.crt";
 
 /// How the API server is reached, and as whom.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +31,9 @@ pub struct Access {
     /// A token to use instead of what the kubeconfig or the service account has. The file is read
     /// again when it changes.
     pub token_file: Option<PathBuf>,
+    /// What the program calls itself, as `name/version`. The API server has the name as the manager of the
+    /// fields that it writes.
+    pub user_agent: &'static str,
 }
 
 /// Why there is no way to the API server.
@@ -38,6 +51,14 @@ pub enum AccessError {
     /// This is no pod.
     #[error("not inside a cluster: name a kubeconfig with --kubeconfig")]
     NotInCluster(#[from] InClusterError),
+    /// There is a token file, and nothing that proves the API server.
+    #[error(
+        "no {AUTHORITY} in {MOUNTED}, nor at {beside}: mount that of the ConfigMap kube-root-ca.crt beside the token"
+    )]
+    NoAuthority {
+        /// Where it could be, too.
+        beside: PathBuf,
+    },
     /// The token file is of no use.
     #[error("cannot read the token file {path}")]
     TokenFile {
@@ -55,13 +76,34 @@ pub enum AccessError {
 /// Whether this process runs in a pod with a service account, whose token is mounted or, projected, in `token_file`.
 #[must_use]
 pub fn is_in_cluster(token_file: Option<&Path>) -> bool {
-    std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()
-        && (token_file.is_some() || Path::new("/var/run/secrets/kubernetes.io/serviceaccount/token").exists())
+    std::env::var_os(SERVICE_HOST).is_some() && (token_file.is_some() || Path::new(MOUNTED).join("token").exists())
 }
 
 // === impl Access ===
 
 impl Access {
+    async fn in_cluster(&self) -> Result<Config, AccessError> {
+        let mounted = Path::new(MOUNTED).join(AUTHORITY).exists();
+        let Some(token) = self.token_file.as_deref().filter(|_| !mounted) else { return Ok(Config::incluster()?) };
+        let (Ok(host), Ok(port)) = (std::env::var(SERVICE_HOST), std::env::var("KUBERNETES_SERVICE_PORT")) else {
+            return Ok(Config::incluster()?);
+        };
+        let beside = token.with_file_name(AUTHORITY);
+        if !beside.exists() {
+            return Err(AccessError::NoAuthority { beside });
+        }
+        let host = if host.contains(':') { format!("[{host}]") } else { host };
+        let kubeconfig = serde_json::json!({
+            "clusters": [{"name": "c", "cluster": {"server": format!("https://{host}:{port}"), "certificate-authority": beside}}],
+            "users": [{"name": "u", "user": {"tokenFile": token}}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+            "current-context": "x",
+        });
+        let kubeconfig: Kubeconfig = serde_json::from_value(kubeconfig).expect("it is of that shape");
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+        config.map_err(|source| AccessError::Kubeconfig { path: beside, source })
+    }
+
     /// A client, which connects when it is first used.
     ///
     /// # Errors
@@ -72,7 +114,7 @@ impl Access {
             Some(path) => {
                 from_kubeconfig(path).await.map_err(|source| AccessError::Kubeconfig { path: path.clone(), source })?
             }
-            None => Config::incluster()?,
+            None => self.in_cluster().await?,
         };
         if let Some(path) = &self.token_file {
             let read = tokio::fs::metadata(path).await;
@@ -81,6 +123,9 @@ impl Access {
                 token_file: Some(path.display().to_string()),
                 ..kube::config::AuthInfo::default()
             };
+        }
+        if !self.user_agent.is_empty() {
+            config.headers.push((USER_AGENT, HeaderValue::from_static(self.user_agent)));
         }
         // Whoever calls knows what may be repeated.
         config.default_retry = false;

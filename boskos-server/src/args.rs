@@ -107,7 +107,8 @@ pub struct Serve {
     /// Kubernetes storage: how to reach the API server
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
-    /// Kubernetes storage: a token to use instead of the kubeconfig's
+    /// Kubernetes storage: a token to use instead of the kubeconfig's or the pod's; a ca.crt beside it counts where the
+    /// pod has none
     #[arg(long, value_name = "FILE")]
     pub projected_token_file: Option<PathBuf>,
     /// Kubernetes storage: let one of several replicas lead

@@ -4,6 +4,9 @@ use boskos_kube::{Access, AccessError, Client, InstallError, Installed, PodLabel
 
 use crate::{args::Serve, replica::Shared};
 
+/// What the API server knows us by: the part before the slash is the manager of the fields that we write.
+const USER_AGENT: &str = concat!("boskos/", env!("CARGO_PKG_VERSION"));
+
 /// The definitions of our types, which `--install-crds` puts in place.
 const DEFINITIONS: &str = include_str!("../../deploy/base/crd.yaml");
 
@@ -70,6 +73,7 @@ async fn client(flags: &Serve) -> Result<Client, AccessError> {
     let access = Access {
         kubeconfig: flags.kubeconfig.clone().filter(|path| !path.as_os_str().is_empty()),
         token_file: flags.token_file().map(Into::into),
+        user_agent: USER_AGENT,
     };
     access.client().await
 }

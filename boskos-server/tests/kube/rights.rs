@@ -73,7 +73,12 @@ fn nothing_is_refused(prefix: &str, rights: impl Fn(&str) -> String) {
         let label = |pod: &str| api.object(&namespace, "pod", pod)["metadata"]["labels"]["boskos-leader"].clone();
         (label("pod-0") == "true" && label("pod-1").is_null()).then_some(())
     });
-    let refused: Vec<_> = server.log().into_iter().filter(|line| line.to_string().contains("forbidden")).collect();
+    let standby = Replica::start(&kubeconfig, &namespace, CONFIG, &["--enable-leader-election"]);
+    let all = api.objects(&namespace, "bres").len() + api.objects(&namespace, "drlc").len();
+    eventually("a standby may read everything, too", || (standby.standby_objects() == all as u64).then_some(()));
+    let log = server.log().into_iter().chain(standby.log());
+    assert_eq!(standby.stop(), 0);
+    let refused: Vec<_> = log.filter(|line| line.to_string().contains("forbidden")).collect();
     assert!(refused.is_empty(), "{refused:#?}");
     assert_eq!(server.stop(), 0);
     let lease = api.object(&namespace, "lease", "boskos-server");
@@ -104,6 +109,54 @@ fn a_projected_token_counts_instead_of_the_kubeconfigs() {
     let server = Replica::serving(&kubeconfig, &namespace, CONFIG, &[&token]);
     server.post("/acquire?type=t&state=free&dest=busy&owner=me").expect_status(200);
     assert_eq!(server.stop(), 0);
+}
+
+#[test]
+fn a_pod_with_a_projected_token_alone_keeps_its_resources_in_its_cluster() {
+    let api = shared();
+    let namespace = api.namespace("pod");
+    account(api, &namespace, &FIELD.replace("NAMESPACE", &namespace));
+    let dir = tempfile::TempDir::new().unwrap();
+    std::fs::write(dir.path().join("config.yaml"), CONFIG).unwrap();
+    std::fs::create_dir(dir.path().join("projected")).unwrap();
+    let token = dir.path().join("projected/token");
+    std::fs::copy(api.token_file_of(&namespace, "boskos").1, &token).unwrap();
+    let env = api.env_of_pods();
+    let args = [format!("--projected-token-file={}", token.display())];
+    let args = args.each_ref().map(String::as_str);
+
+    // Without what proves the API server it says what is missing, rather than keep them elsewhere.
+    let bare = tempfile::TempDir::new().unwrap();
+    std::fs::write(bare.path().join("config.yaml"), CONFIG).unwrap();
+    let mut server = Replica::spawn_in(bare, &namespace, &args, &env);
+    assert_eq!(server.ended(), 1);
+    let last = server.log().pop().unwrap();
+    assert!(last["msg"].as_str().unwrap().contains("kube-root-ca.crt"), "{last}");
+
+    api.write_authority(&dir.path().join("projected/ca.crt"));
+    let server = Replica::spawn_in(dir, &namespace, &args, &env).standing_by();
+    assert_eq!(server.logged("serving")["store"], "kubernetes");
+    server.post("/acquire?type=t&state=free&dest=busy&owner=me").expect_status(200);
+    let managers = api.kubectl(&[
+        "-n",
+        &namespace,
+        "get",
+        "bres",
+        "a",
+        "-o",
+        "jsonpath={.metadata.managedFields[*].manager}",
+        "--show-managed-fields",
+    ]);
+    assert_eq!(managers, "boskos", "who wrote it");
+    assert_eq!(server.stop(), 0);
+}
+
+#[test]
+fn a_namespace_that_is_not_there_is_named() {
+    let api = shared();
+    let server = Replica::start(api.kubeconfig(), "no-such-place", CONFIG, &["--enable-leader-election"]);
+    let line = server.logged("cannot look at the lease");
+    assert!(line["error"].as_str().unwrap().contains(r#"there is no namespace "no-such-place""#), "{line}");
 }
 
 #[test]
