@@ -95,10 +95,7 @@ server-deployment: ## apply types, rights, the server and its services; a config
 service: ## apply the services
 	sed 's/^  namespace: boskos$$/  namespace: $(NAMESPACE)/' deploy/base/service.yaml | $(KUBECTL) apply -f -
 
-update-config: ## check CONFIG, show what changes, replace the ConfigMap
+update-config: ## check CONFIG, show what changes, put it into the ConfigMap that the server reads
 	@test '$(origin CONFIG)' != file || { echo 'say which config: make update-config CONFIG=cfg.yaml' >&2; exit 1; }
 	$(CHECK_CONFIG) $(CONFIG)
-	$(KUBECTL) -n $(NAMESPACE) create configmap boskos-resources --from-file=boskos-resources.yaml=$(CONFIG) \
-		--dry-run=client -o yaml | $(KUBECTL) label --local -f - app=boskos -o yaml >$(TARGET)/boskos-resources.yaml
-	$(KUBECTL) -n $(NAMESPACE) diff -f $(TARGET)/boskos-resources.yaml; test $$? -le 1
-	$(KUBECTL) -n $(NAMESPACE) replace -f $(TARGET)/boskos-resources.yaml || $(KUBECTL) -n $(NAMESPACE) create -f $(TARGET)/boskos-resources.yaml
+	KUBECTL='$(KUBECTL)' deploy/update-config '$(NAMESPACE)' '$(CONFIG)'

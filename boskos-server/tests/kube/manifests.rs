@@ -37,11 +37,25 @@ fn base_and_overlay_apply() {
         api.kubectl_with(&["apply", "-f", "-"], Some(&definition));
     }
     api.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"]);
+    // As the example says, where the operator is installed.
     let folder = tempfile::Builder::new().prefix("watched-").tempdir_in(deploy("overlays")).unwrap();
-    let watched = "resources: [../example]\ncomponents: [../../components/monitoring]\nnamespace: boskos\n";
-    std::fs::write(folder.path().join("kustomization.yaml"), watched).unwrap();
+    for file in std::fs::read_dir(deploy("overlays/example")).unwrap().map(Result::unwrap) {
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        let switched = text.replace("\n# components:\n# - ", "\ncomponents:\n- ");
+        assert_eq!(switched != text, file.file_name() == "kustomization.yaml");
+        std::fs::write(folder.path().join(file.file_name()), switched).unwrap();
+    }
     let watched = built(&format!("overlays/{}", folder.path().file_name().unwrap().to_str().unwrap()));
-    assert!(watched.0.contains("kind: ServiceMonitor") && !built("overlays/example").0.contains("monitoring.coreos"));
+    let kinds = |objects: &[Value]| -> BTreeSet<String> {
+        objects.iter().map(|object| object["kind"].as_str().unwrap().to_owned()).collect()
+    };
+    let example = built("overlays/example").1;
+    let more: Vec<String> = kinds(&watched.1).difference(&kinds(&example)).cloned().collect();
+    assert_eq!(more, ["PrometheusRule", "ServiceMonitor"]);
+    let find = |kind: &str| watched.1.iter().find(|object| object["kind"] == kind).unwrap();
+    let (label, value) = ("metrics", &find("ServiceMonitor")["spec"]["selector"]["matchLabels"]["metrics"]);
+    let scraped = |object: &&Value| object["kind"] == "Service" && &object["metadata"]["labels"][label] == value;
+    assert_eq!(watched.1.iter().find(scraped).unwrap()["spec"]["ports"][0]["name"], "metrics");
     for (yaml, objects) in every_folder().into_iter().chain([watched]) {
         let applied = api.kubectl_with(&["-n", "boskos", "apply", "--dry-run=server", "-f", "-"], Some(&yaml));
         assert_eq!(applied.lines().count(), objects.len(), "{applied}");
@@ -97,6 +111,17 @@ fn make_targets_do_what_they_say() {
     let unsaid = make("update-config", &namespace, &update[1..]);
     assert!(!unsaid.status.success() && String::from_utf8_lossy(&unsaid.stderr).contains("CONFIG="));
 
+    // What others put on it stays, and what is there is updated, whatever its one key is called.
+    api.kubectl(&["-n", &namespace, "label", "configmap", "boskos-resources", "team=x"]);
+    std::fs::write(&config, "resources:\n- {type: t, state: free, names: [lower, second]}\n").unwrap();
+    must_make("update-config", &namespace, &update);
+    let object = api.object(&namespace, "configmap", "boskos-resources");
+    assert_eq!(
+        (&object["metadata"]["labels"]["team"], &object["metadata"]["labels"]["app"]),
+        (&"x".into(), &"boskos".into())
+    );
+    assert!(text().as_str().unwrap().contains("second"));
+
     // Nor does a deployment put the example over what serves; the rest is applied.
     api.kubectl(&["-n", &namespace, "delete", "deployments", "--all"]);
     for target in ["server-deployment", "deployment"] {
@@ -130,6 +155,78 @@ fn a_config_of_one_key_works_too() {
     let config = text(&api.object(&namespace, "configmap", &text(&volume["name"]))["data"][text(&item["key"])]);
     let server = Replica::serving(api.kubeconfig(), &namespace, &config, &[]);
     assert!(server.resource("one-key").is_some());
+}
+
+#[test]
+fn update_config_knows_a_config_map_of_one_key_and_makes_one_where_there_is_none() {
+    let api = shared();
+    let folder = tempfile::TempDir::new().unwrap();
+    let config = folder.path().join("cfg.yaml");
+    let write = |name: &str| {
+        std::fs::write(&config, format!("resources:\n- {{type: t, state: free, names: [{name}]}}\n")).unwrap();
+    };
+    let check = format!("CHECK_CONFIG={} check-config --config", env!("CARGO_BIN_EXE_boskos-server"));
+    let update = [format!("CONFIG={}", config.display()), check];
+    let data = |namespace: &str, name: &str| api.object(namespace, "configmap", name)["data"].clone();
+
+    let namespace = api.namespace("keyed");
+    write("first");
+    let from_file = format!("--from-file=config={}", config.display());
+    api.kubectl(&["-n", &namespace, "create", "configmap", "resources", &from_file]);
+    api.kubectl(&["-n", &namespace, "label", "configmap", "resources", "team=x"]);
+    write("second");
+    let shown = must_make("update-config", &namespace, &update);
+    assert!(shown.contains("first") && shown.contains("second"), "{shown}");
+    let keys = data(&namespace, "resources");
+    assert!(keys["config"].as_str().unwrap().contains("second") && keys.as_object().unwrap().len() == 1, "{keys}");
+    assert_eq!(api.object(&namespace, "configmap", "resources")["metadata"]["labels"]["team"], "x");
+    assert_eq!(
+        api.objects(&namespace, "configmaps")
+            .iter()
+            .filter(|map| map["metadata"]["name"] == "boskos-resources")
+            .count(),
+        0
+    );
+
+    // A server that reads the one is not told by the other.
+    api.kubectl(&[
+        "-n",
+        &namespace,
+        "create",
+        "configmap",
+        "boskos-resources",
+        "--from-literal=boskos-resources.yaml=resources: []",
+    ]);
+    api.kubectl_with(&["-n", &namespace, "create", "-f", "-"], Some(&MOUNTS.replace("MOUNTED", "resources")));
+    write("third");
+    must_make("update-config", &namespace, &update);
+    assert!(data(&namespace, "resources")["config"].as_str().unwrap().contains("third"));
+    assert_eq!(data(&namespace, "boskos-resources")["boskos-resources.yaml"], "resources: []");
+
+    let namespace = api.namespace("keyless");
+    must_make("update-config", &namespace, &update);
+    let made = api.object(&namespace, "configmap", "boskos-resources");
+    assert_eq!(made["metadata"]["labels"]["app"], "boskos");
+    assert!(made["data"]["boskos-resources.yaml"].as_str().unwrap().contains("third"));
+}
+
+/// A Deployment of which the volume matters.
+const MOUNTS: &str = r#"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"boskos"},
+    "spec":{"selector":{"matchLabels":{"app":"boskos"}},"template":{"metadata":{"labels":{"app":"boskos"}},
+    "spec":{"containers":[{"name":"boskos","image":"none"}],
+    "volumes":[{"name":"scratch","emptyDir":{}},{"name":"boskos-config","configMap":{"name":"MOUNTED"}}]}}}}"#;
+
+#[test]
+fn jobs_in_any_namespace_may_call_and_nobody_else() {
+    let (_, objects) = built("overlays/example");
+    let policy = objects.iter().find(|object| object["kind"] == "NetworkPolicy").unwrap();
+    let rules = serde_json::json!([
+        {"from": [{"namespaceSelector": {}}], "ports": [{"port": 8080}]},
+        {"from": [{"namespaceSelector": {}}], "ports": [{"port": 9090}]},
+    ]);
+    assert_eq!(policy["spec"]["ingress"], rules);
+    let service = objects.iter().find(|object| object["kind"] == "Service" && object["metadata"]["name"] == "boskos");
+    assert_eq!(service.unwrap()["spec"]["ports"][0]["targetPort"], 8080);
 }
 
 #[test]

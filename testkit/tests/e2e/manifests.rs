@@ -211,5 +211,16 @@ fn images_are_built_of_what_is_there() {
         assert_eq!(path, format!("/src/target/release/{binary}"));
         crate::fleet::binary(binary);
     }
+    // All that are for users; what only tests run is in testkit.
+    let shipped = metadata["packages"].as_array().unwrap().iter().filter(|package| package["name"] != "boskos-testkit");
+    for binary in shipped.flat_map(targets_of).filter(|target| target["kind"][0] == "bin") {
+        let binary = binary["name"].as_str().unwrap().to_owned();
+        assert!(dockerfile.contains(&format!("/src/target/release/{binary} ")), "no image has {binary}");
+        assert!(targets.contains(if binary == "boskos-server" {
+            "boskos"
+        } else {
+            binary.trim_start_matches("boskos-")
+        }));
+    }
     assert!(dockerfile.matches("\nUSER 65532:65532").count() >= 2, "images run as nobody");
 }
