@@ -16,9 +16,13 @@ pub enum StorageError {
     /// There is one of that name already.
     #[error("there is a config {0:?} already")]
     Exists(ResourceType),
+    /// What keeps them does not answer, or refuses.
+    #[error("the configs cannot be had or changed: {0}")]
+    Unreachable(String),
 }
 
-/// What configs are kept in. Every call is atomic by itself.
+/// What configs are kept in: memory, unless a program with a store of its own, Kubernetes objects say, brings
+/// another. Every call is atomic by itself.
 pub trait Keeper: Send + Sync {
     /// Keeps a new config; fails if there is one of its name.
     fn add(&self, config: MasonConfig) -> impl Future<Output = Result<(), StorageError>> + Send;

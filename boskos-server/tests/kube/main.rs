@@ -18,6 +18,7 @@ mod ledger;
 #[path = "../it/load.rs"]
 mod load;
 mod manifests;
+mod mason_configs;
 mod older_deployment;
 mod outage;
 mod replica;
