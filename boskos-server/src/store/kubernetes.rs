@@ -7,7 +7,8 @@
 //!   `lastUpdate`, ties by name, when it begins.
 //! - Queue places, history and totals are this process's: they begin anew with each leader, as they
 //!   always did on Kubernetes.
-//! - Others may change the objects at any time; what they make of them is taken in.
+//! - Others may change the objects at any time; what they make of resources is taken in, what they make of
+//!   lifecycles is put back: those are the config's.
 //!
 //! A plan of one object is one conditional write. One of several is noted on the Lease first, and
 //! struck out after the last write: see `intent`.
