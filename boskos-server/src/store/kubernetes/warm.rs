@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::objects::{LifecycleObject, ResourceObject};
 
-/// All objects as they were last heard of. See the [module](self).
+/// All objects as they were last heard of.
 #[derive(Debug)]
 pub struct Warm {
     resources: Mirror<ResourceObject>,
