@@ -101,7 +101,7 @@ async fn what_a_proxy_says_of_a_path_without_a_server_ends_no_wait_before_its_ti
     let waiter = client.clone();
     let patience = Some(Duration::from_secs(600));
     let waiting = tokio::spawn(async move { waiter.acquire_wait("thing", "free", "busy", patience).await });
-    crate::harness::eventually("it is granted", async || {
+    boskos_testkit::eventually("it is granted", async || {
         hand.advance(Duration::from_millis(500));
         waiting.is_finished()
     })

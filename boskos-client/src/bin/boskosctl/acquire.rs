@@ -1,10 +1,9 @@
 //! `acquire`, `release`, `metrics`.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use boskos_client::{Client, Error, LeaseOptions, Resource};
 use boskos_runtime::{stdout, text};
-use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, stat};
 
 use crate::{args::Acquire, error::CtlError, signals::Signals};
 
@@ -12,9 +11,6 @@ use crate::{args::Acquire, error::CtlError, signals::Signals};
 const SETTLE: Duration = Duration::from_secs(10);
 
 pub(crate) async fn acquire(client: &Client, asked: &Acquire) -> Result<(), CtlError> {
-    if is_stdout_closed() {
-        return Err(CtlError::NoStdout);
-    }
     let mut signals = Signals::ending()?;
     let resource = take(client, asked, &mut signals).await?;
     let json = resource.to_json();
@@ -32,18 +28,6 @@ pub(crate) async fn acquire(client: &Client, asked: &Acquire) -> Result<(), CtlE
             Err(error.into())
         }
     }
-}
-
-/// Whether the process began without a standard output.
-///
-/// The standard library then opens `/dev/null` in its place, for reading and writing. A shell's `> /dev/null`, which
-/// says that the name is not needed, opens it for writing alone.
-fn is_stdout_closed() -> bool {
-    let stdout = io::stdout();
-    let (Ok(own), Ok(flags)) = (fstat(&stdout), fcntl_getfl(&stdout)) else { return true };
-    let is_device = FileType::from_raw_mode(own.st_mode) == FileType::CharacterDevice;
-    let is_null = is_device && stat("/dev/null").is_ok_and(|null| null.st_rdev == own.st_rdev);
-    is_null && flags.contains(OFlags::RDWR)
 }
 
 /// Takes one resource, or ends with a signal and gives back what was granted in that moment.

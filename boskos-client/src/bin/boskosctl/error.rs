@@ -45,11 +45,6 @@ pub(crate) enum CtlError {
     NoReleaseState,
     #[error("--release-state has {length} bytes, more than the {most} that a state may have here")]
     LongReleaseState { length: usize, most: usize },
-    #[error(
-        "standard output is closed: nobody could read the name of what is acquired, so nothing is; \
-         where nobody needs to, open /dev/null for it, for writing alone"
-    )]
-    NoStdout,
     #[error("failed to send heartbeat for resource {name:?} {times} times in a row")]
     Heartbeat { name: String, times: u32, source: Error },
     #[error(transparent)]
