@@ -1,6 +1,6 @@
 //! What is in `deploy/` applies. That it fits the binaries is a test of theirs, end to end.
 
-use std::process::Command;
+use std::{collections::BTreeSet, process::Command};
 
 use serde_json::Value;
 
