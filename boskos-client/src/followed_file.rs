@@ -41,7 +41,9 @@ impl FollowedFile {
     ///
     /// If it cannot be read.
     pub fn begin(path: &Path, clock: &Clock) -> Result<(Self, Vec<u8>), ConfigFileError> {
-        // Before the first read, or a change just after it would go unnoticed.
+        // One that is of no use has that said of it, and not what comes of it for the watch.
+        config_file::read(path)?;
+        // Before the read that counts, or a change just after it would go unnoticed.
         let watch = Watch::begin(path.to_owned());
         let bytes = config_file::read(path)?;
         let (path, clock) = (path.to_owned(), clock.clone());
