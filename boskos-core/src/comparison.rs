@@ -80,3 +80,42 @@ impl<'a> Comparison<'a> {
 fn list(name: &ResourceName, r#type: &ResourceType, state: &State) -> SyncChange {
     SyncChange::List { name: name.clone(), r#type: r#type.clone(), state: state.clone() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a config that lists `a` of type `t`, free, makes of what the ranch has by that name.
+    fn changes(view: NameView) -> Vec<SyncChange> {
+        let (config, _) = Config::parse(b"resources: [{type: t, state: free, names: [a]}]").unwrap();
+        let mut changes = Vec::new();
+        Comparison::new(&config).name_changes(&[view], &mut changes);
+        changes
+    }
+
+    fn view() -> NameView {
+        NameView {
+            name: "a".into(),
+            r#type: "t".into(),
+            remade_in: None,
+            listed: true,
+            dynamic: false,
+            to_be_deleted: false,
+        }
+    }
+
+    #[test]
+    fn a_name_is_listed_anew_for_each_thing_that_differs() {
+        assert_eq!(changes(view()), []);
+        assert_eq!(changes(NameView { remade_in: Some("free".into()), ..view() }), []);
+        let anew = [list(&"a".into(), &"t".into(), &"free".into())];
+        for other in [
+            NameView { listed: false, ..view() },
+            NameView { r#type: "u".into(), ..view() },
+            NameView { remade_in: Some("dirty".into()), ..view() },
+            NameView { to_be_deleted: true, ..view() },
+        ] {
+            assert_eq!(changes(other.clone()), anew, "{other:?}");
+        }
+    }
+}

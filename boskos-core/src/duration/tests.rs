@@ -108,6 +108,7 @@ fn negative_is_no_unsigned_duration() {
     assert_eq!(GoDuration::from_nanos(-1).to_std(), None);
     assert_eq!(GoDuration::from_nanos(-1).to_std_or_zero(), Duration::ZERO);
     assert_eq!(GoDuration::from_nanos(1_500_000_000).to_std(), Some(Duration::from_millis(1500)));
+    assert_eq!(GoDuration::from_nanos(1_500_000_000).to_std_or_zero(), Duration::from_millis(1500));
     assert_eq!(GoDuration::from_std(Duration::MAX), GoDuration::MAX);
     assert_eq!(GoDuration::from_std(Duration::from_secs(2)).to_string(), "2s");
 }
@@ -118,6 +119,9 @@ fn json_is_nanoseconds_and_text_is_read_too() {
     for json in ["172800000000000", "\"48h\""] {
         assert_eq!(serde_json::from_str::<GoDuration>(json).unwrap().to_string(), "48h0m0s");
     }
+    assert_eq!(serde_json::from_str::<GoDuration>("-1500").unwrap(), GoDuration::from_nanos(-1500));
+    let other = serde_json::from_str::<GoDuration>("true").unwrap_err().to_string();
+    assert!(other.contains("duration"), "{other}");
     assert!(serde_json::from_str::<GoDuration>("9223372036854775808").is_err());
     assert!(serde_json::from_str::<GoDuration>("\"48\"").is_err());
 }
