@@ -1,6 +1,10 @@
 //! Flags that everything which speaks to a server has.
 
-use std::path::PathBuf;
+use std::{
+    num::{IntErrorKind, ParseIntError},
+    path::PathBuf,
+    str::FromStr,
+};
 
 use boskos_runtime::flags::{IgnoredFlags, ListenFlags, LogFlags};
 use clap::{
@@ -61,6 +65,21 @@ impl ClientFlags {
     pub fn builder(&self, owner: &str) -> Result<ClientBuilder, BuildError> {
         builder(&self.boskos_url, owner, self.username.as_deref(), self.password_file.as_ref())
     }
+}
+
+/// Reads a flag's count of what cannot be none.
+///
+/// # Errors
+///
+/// Why it is no such count.
+pub fn at_least_one<N: FromStr<Err = ParseIntError>>(text: &str) -> Result<N, String> {
+    text.parse().map_err(|error: ParseIntError| {
+        if *error.kind() == IntErrorKind::Zero {
+            "must be at least 1: with 0 nothing would ever be done".to_owned()
+        } else {
+            format!("not a count: {error}")
+        }
+    })
 }
 
 /// Takes the empty path too, as an unset variable in a manifest makes it.

@@ -1,6 +1,11 @@
 //! The cleaner's command line.
 
-use boskos_client::{flags::DaemonFlags, types::TypeFlags};
+use std::num::NonZeroUsize;
+
+use boskos_client::{
+    flags::{DaemonFlags, at_least_one},
+    types::TypeFlags,
+};
 use clap::Parser;
 
 /// Takes apart the composite resources that are to be deleted
@@ -17,8 +22,9 @@ pub struct Flags {
     #[command(flatten)]
     pub types: TypeFlags,
     /// How many resources are taken apart at a time
-    #[arg(long = "cleaner-count", value_name = "COUNT", default_value_t = 15)]
-    pub cleaner_count: usize,
+    #[arg(long = "cleaner-count", value_name = "COUNT", default_value = "15",
+        value_parser = at_least_one::<NonZeroUsize>)]
+    pub cleaner_count: NonZeroUsize,
     /// Accepted, does nothing: the cleaner speaks to the server alone
     #[arg(long, value_name = "NAMESPACE", hide_short_help = true)]
     pub namespace: Option<String>,

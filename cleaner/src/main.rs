@@ -11,6 +11,6 @@ fn main() -> ExitCode {
         let frame = Frame::start("boskos-cleaner", OWNER, &flags.daemon).await?;
         let types = flags.types.select(frame.client.clock())?;
         let cleaner = Cleaner::new(frame.client.clone(), frame.work.clone(), types);
-        frame.run(cleaner, flags.cleaner_count).await
+        frame.run(cleaner, flags.cleaner_count.get()).await
     })
 }

@@ -1,8 +1,15 @@
 //! The janitor's command line.
 
-use std::{ffi::OsString, num::NonZeroU32};
+use std::{
+    ffi::OsString,
+    num::{NonZeroU32, NonZeroUsize},
+};
 
-use boskos_client::{GoDuration, flags::DaemonFlags, types::TypeFlags};
+use boskos_client::{
+    GoDuration,
+    flags::{DaemonFlags, at_least_one},
+    types::TypeFlags,
+};
 use clap::Parser;
 
 use crate::{CommandError, Commands, Options, PathFlag};
@@ -21,8 +28,8 @@ pub struct Flags {
     #[command(flatten)]
     pub types: TypeFlags,
     /// How many resources are cleaned at a time
-    #[arg(long = "pool-size", value_name = "COUNT", default_value_t = 20, value_parser = pool_size)]
-    pub pool_size: usize,
+    #[arg(long = "pool-size", value_name = "COUNT", default_value = "20", value_parser = at_least_one::<NonZeroUsize>)]
+    pub pool_size: NonZeroUsize,
     /// How often the server is told that a resource is still being cleaned
     #[arg(long = "update-frequency", value_name = "DURATION", default_value = "5m")]
     pub update_frequency: GoDuration,
@@ -33,10 +40,11 @@ pub struct Flags {
     #[arg(long, value_name = "DURATION", default_value = "6h")]
     pub timeout: GoDuration,
     /// After how many failures in a row a resource is quarantined
-    #[arg(long = "quarantine-after", value_name = "COUNT", default_value = "5")]
+    #[arg(long = "quarantine-after", value_name = "COUNT", default_value = "5",
+        value_parser = at_least_one::<NonZeroU32>)]
     pub quarantine_after: NonZeroU32,
     /// After how many different resources of a type in a row that failed the type pauses
-    #[arg(long, value_name = "COUNT", default_value = "5")]
+    #[arg(long, value_name = "COUNT", default_value = "5", value_parser = at_least_one::<NonZeroU32>)]
     pub breaker: NonZeroU32,
     /// How long a resource, or a type, is left alone after its first failure; doubles with each further one
     #[arg(long, value_name = "DURATION", default_value = "30s")]
@@ -47,14 +55,6 @@ pub struct Flags {
     /// Arguments for the command
     #[arg(last = true, value_name = "ARGS")]
     pub arguments: Vec<OsString>,
-}
-
-fn pool_size(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("must be at least 1: with 0 nothing would ever be cleaned".to_owned()),
-        Ok(size) => Ok(size),
-        Err(error) => Err(format!("not a count: {error}")),
-    }
 }
 
 // === impl Flags ===

@@ -14,6 +14,6 @@ fn main() -> ExitCode {
         let frame = Frame::start("boskos-janitor", OWNER, &flags.daemon).await?;
         let types = flags.types.select(frame.client.clock())?;
         let janitor = Janitor::new(frame.client.clone(), frame.work.clone(), &frame.registry, types, options)?;
-        frame.run(janitor, flags.pool_size).await
+        frame.run(janitor, flags.pool_size.get()).await
     })
 }

@@ -1,8 +1,8 @@
 //! The command line.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, num::NonZeroUsize};
 
-use boskos_client::flags::DaemonFlags;
+use boskos_client::flags::{DaemonFlags, at_least_one};
 use boskos_core::GoDuration;
 use clap::Parser;
 
@@ -24,8 +24,9 @@ pub struct Flags {
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = positive)]
     pub timeout: GoDuration,
     /// How many resources are worked on at a time
-    #[arg(long = "cleaner-count", value_name = "COUNT", default_value_t = 15)]
-    pub cleaner_count: usize,
+    #[arg(long = "cleaner-count", value_name = "COUNT", default_value = "15",
+        value_parser = at_least_one::<NonZeroUsize>)]
+    pub cleaner_count: NonZeroUsize,
     /// A file with the key configs, read every 10 min [default: the server's lifecycles]
     #[arg(long, value_name = "FILE")]
     pub config: Option<OsString>,

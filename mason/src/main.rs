@@ -22,7 +22,7 @@ async fn mason(flags: Flags) -> anyhow::Result<ExitCode> {
     let made = made.collect::<Result<Vec<_>, _>>()?;
 
     let frame = Frame::start("boskos-mason", "mason", &flags.daemon).await?;
-    let mut mason = Mason::new(frame.client.clone(), frame.work.clone(), source, flags.cleaner_count);
+    let mut mason = Mason::new(frame.client.clone(), frame.work.clone(), source, flags.cleaner_count.get());
     for (converter, made) in flags.converters.iter().zip(made) {
         if mason.register_config_converter(&converter.config_type, made).is_some() {
             tracing::warn!(config_type = converter.config_type, "two converters: the last one counts");

@@ -93,11 +93,12 @@ fn a_command_that_cannot_be_run_is_fatal_at_the_start() {
 fn bad_command_lines_are_one_line() {
     for (args, text) in [
         (&["--pool-sise=1"][..], "unknown flag --pool-sise; the nearest is --pool-size"),
-        (&["--pool-size=0"], "'0' for '--pool-size <COUNT>': must be at least 1: with 0 nothing would ever be cleaned"),
+        (&["--pool-size=0"], "'0' for '--pool-size <COUNT>': must be at least 1: with 0 nothing would ever be done"),
+        (&["--breaker=0"], "'0' for '--breaker <COUNT>': must be at least 1"),
+        (&["--quarantine-after=x"], "'x' for '--quarantine-after <COUNT>': not a count"),
         (&["--pool-size", "many"], "'many' for '--pool-size <COUNT>': not a count: "),
         (&["--timeout=5"], "missing unit"),
-        (&["--quarantine-after=0"], "--quarantine-after"),
-        (&["--breaker", "0"], "--breaker"),
+        (&["--quarantine-after=0"], "'0' for '--quarantine-after <COUNT>': must be at least 1"),
     ] {
         let (code, output, errors) = run(BINARY, args);
         assert!(code == 1 && output.is_empty() && errors.lines().count() == 1 && errors.contains(text), "{errors}");

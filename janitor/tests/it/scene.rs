@@ -74,7 +74,7 @@ impl Scene {
         let selection = TypeSelection::fixed(types.iter().map(|r#type| (*r#type).into()));
         let options = flags.options().unwrap();
         let janitor = Janitor::new(client, frame.work.clone(), &frame.registry, selection, options).unwrap();
-        Self { janitor, frame, pool: Pool::new(flags.pool_size, stop.clone()), hand, stop }
+        Self { janitor, frame, pool: Pool::new(flags.pool_size.get(), stop.clone()), hand, stop }
     }
 
     /// One pass; what it started goes on.

@@ -105,6 +105,7 @@ fn what_is_of_no_use_ends_it_with_one_line() {
         (&[&*servers], "or name no file, to go by the server's lifecycles"),
         (&["--timeout=0s"], "longer than nothing"),
         (&["--cleaner-cuont=1"], "--cleaner-count"),
+        (&["--cleaner-count=0"], "must be at least 1"),
         (&["--username=me"], "password"),
     ] {
         let text = failed(args);
