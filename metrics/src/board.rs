@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use boskos_client::{Clock, Metric, ResourceType, State};
 use boskos_core::{MonoTime, WallTime};
+use boskos_runtime::health::Readiness;
 use parking_lot::Mutex;
 
 /// How often it is refreshed.
@@ -21,6 +22,8 @@ pub struct Board {
 #[derive(Debug)]
 struct Shared {
     clock: Clock,
+    /// Whether the server is there, as far as anybody knows: refreshes that are not due yet fail late, or not at all.
+    readiness: Readiness,
     /// Those shown by themselves.
     states: Vec<State>,
     types: Mutex<BTreeMap<ResourceType, Entry>>,
@@ -50,10 +53,10 @@ pub(crate) struct Shown {
 // === impl Board ===
 
 impl Board {
-    /// An empty board that shows `states` by themselves.
+    /// An empty board that shows `states` by themselves. What is on it is stale while `readiness` says not ready.
     #[must_use]
-    pub fn new(states: Vec<State>, clock: Clock) -> Self {
-        Self { shared: Arc::new(Shared { clock, states, types: Mutex::default() }) }
+    pub fn new(states: Vec<State>, clock: Clock, readiness: Readiness) -> Self {
+        Self { shared: Arc::new(Shared { clock, readiness, states, types: Mutex::default() }) }
     }
 
     pub(crate) fn states(&self) -> &[State] {
@@ -86,17 +89,18 @@ impl Board {
     /// All types, sorted.
     pub(crate) fn shown(&self) -> Vec<Shown> {
         let now = self.shared.clock.mono();
+        let is_ready = self.shared.readiness.is_ready();
         let types = self.shared.types.lock();
-        types.iter().map(|(r#type, entry)| entry.shown(r#type, &self.shared.states, now)).collect()
+        types.iter().map(|(r#type, entry)| entry.shown(r#type, &self.shared.states, now, is_ready)).collect()
     }
 }
 
 // === impl Entry ===
 
 impl Entry {
-    fn shown(&self, r#type: &ResourceType, states: &[State], now: MonoTime) -> Shown {
+    fn shown(&self, r#type: &ResourceType, states: &[State], now: MonoTime, is_ready: bool) -> Shown {
         let age = self.refreshed.map(|(at, _)| now.saturating_since(at));
-        let is_fresh = !self.failed && age.is_some_and(|age| age <= STALE_AFTER);
+        let is_fresh = is_ready && !self.failed && age.is_some_and(|age| age <= STALE_AFTER);
         let count = |state: &State| self.counts.get(state.as_str()).copied().unwrap_or(0);
         let counts = is_fresh.then(|| {
             let by_state: Vec<u64> = states.iter().map(count).collect();

@@ -1,7 +1,7 @@
 //! How many resources are in which state: as JSON, for Prometheus, and as a plain page.
 //!
 //! A [`Watcher`] refreshes a [`Board`] every 30 s; [`Collector`] and [`Web`] show it. What could not be refreshed is
-//! stale: shown as such, without the numbers of before.
+//! stale, and all of it while the server is away: shown as such, without the numbers of before.
 
 pub mod flags;
 

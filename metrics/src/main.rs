@@ -16,7 +16,7 @@ async fn metrics(flags: Flags) -> anyhow::Result<ExitCode> {
     let types = flags.types.select(frame.client.clock())?;
     let listener = listen::bind(flags.daemon.listen.listen_address, flags.port, "port")?;
     tracing::info!(http = %listener.local_addr()?, "serving");
-    let board = Board::new(flags.states(), frame.client.clock().clone());
+    let board = Board::new(flags.states(), frame.client.clock().clone(), frame.readiness.clone());
     frame.registry.register(Box::new(Collector::new(board.clone())?))?;
     let watcher = Watcher::new(frame.client.clone(), frame.work.clone(), types, board.clone());
     let web = Web::new(frame.client.clone(), board, frame.readiness.clone());

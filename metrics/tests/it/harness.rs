@@ -43,7 +43,7 @@ impl Daemon {
         let frame = Frame::assemble("boskos-metrics", client.clone(), shutdown.clone()).unwrap();
         let (readiness, registry) = (frame.readiness.clone(), frame.registry.clone());
         let states: Vec<State> = states.iter().map(|state| State::from(*state)).collect();
-        let board = Board::new(states, client.clock().clone());
+        let board = Board::new(states, client.clock().clone(), readiness.clone());
         registry.register(Box::new(Collector::new(board.clone()).unwrap())).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let web = listener.local_addr().unwrap();

@@ -10,7 +10,7 @@ use boskos_client::{
 use boskos_core::state::KNOWN;
 use boskos_metrics::{Board, Collector, Watcher};
 use boskos_runtime::signal::Shutdown;
-use boskos_testkit::OlderServer;
+use boskos_testkit::{Brake, OlderServer, turning};
 use prometheus::core::Collector as _;
 
 use crate::harness::{Daemon, PATIENCE, Server, builder, call, eventually};
@@ -130,13 +130,44 @@ async fn stale_counts_are_said_to_be_stale_and_not_repeated() {
     daemon.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn counts_are_stale_as_soon_as_the_server_is_found_to_be_away_though_no_refresh_is_due() {
+    let server = Server::start(CONFIG).await;
+    let brake = Brake::start(server.address).await;
+    // It stands: nothing is refreshed, and nothing is too old.
+    let (clock, hand) = Clock::manual();
+    let client = builder(&brake.url()).clock(clock).timeout(Duration::from_secs(2)).build().unwrap();
+    let daemon = Daemon::start(client, all(), &KNOWN).await;
+    tokio::time::timeout(PATIENCE, daemon.readiness.ready()).await.unwrap();
+    assert_eq!(daemon.lines("boskos_resources").len(), 3 * 7 + 1);
+    let refreshes = brake.count("/api/v1/types");
+
+    brake.stop();
+    eventually("it is away", async || !daemon.readiness.is_ready()).await;
+    assert_eq!(daemon.lines("boskos_resources"), Vec::<String>::new());
+    assert_eq!(
+        daemon.lines("boskos_metrics_stale"),
+        ["a<b>&", "made", "thing"].map(|t| format!("boskos_metrics_stale{{type=\"{t}\"}} 1"))
+    );
+    assert_eq!(daemon.page().await.matches("stale: last known at ").count(), 3);
+    assert_eq!(brake.count("/api/v1/types"), refreshes);
+
+    brake.go_on();
+    let turning = turning(&hand);
+    tokio::time::timeout(PATIENCE, daemon.readiness.ready()).await.unwrap();
+    assert_eq!(daemon.lines("boskos_resources").len(), 3 * 7 + 1);
+    turning.abort();
+    daemon.stop().await;
+}
+
 #[tokio::test]
 async fn counts_grow_stale_while_a_refresh_hangs() {
     let server = Server::start(CONFIG).await;
     let (clock, hand) = Clock::manual();
     let client = builder(&server.url()).clock(clock.clone()).build().unwrap();
     let frame = Frame::assemble("boskos-metrics", client.clone(), Shutdown::new()).unwrap();
-    let board = Board::new(KNOWN.map(State::from).to_vec(), clock);
+    frame.readiness.set_ready();
+    let board = Board::new(KNOWN.map(State::from).to_vec(), clock, frame.readiness);
     let mut watcher = Watcher::new(client, frame.work, all(), board.clone());
     watcher.pass(&mut Pool::new(1, Shutdown::new())).await.unwrap();
     let collector = Collector::new(board).unwrap();
