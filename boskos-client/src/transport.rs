@@ -1,6 +1,10 @@
 //! Calls on their way: credentials, timeouts, bounded answers, bounded retries.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{
+    fmt::Write as _,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use boskos_core::shown::ShownError;
@@ -82,6 +86,8 @@ pub(crate) struct Transport {
     credentials: Option<Credentials>,
     pub(crate) times: Times,
     pub(crate) clock: Clock,
+    /// Answers below 500 so far.
+    answers: AtomicU64,
 }
 
 // === impl Times ===
@@ -131,12 +137,17 @@ impl Transport {
         times: Times,
         clock: Clock,
     ) -> Self {
-        Self { http, url, credentials, times, clock }
+        Self { http, url, credentials, times, clock, answers: AtomicU64::new(0) }
     }
 
     /// The server's URL, without secrets.
     pub(crate) fn url(&self) -> String {
         self.url.to_string()
+    }
+
+    /// How many answers below 500 there were so far, whatever was asked.
+    pub(crate) fn answers(&self) -> u64 {
+        self.answers.load(Ordering::Relaxed)
     }
 
     /// Sends a call, again where that is allowed, until there is an answer below 500.
@@ -173,6 +184,7 @@ impl Transport {
             let may_repeat = call.again == Again::Always || answer.status == StatusCode::SERVICE_UNAVAILABLE;
             return Err((error, may_repeat));
         }
+        self.answers.fetch_add(1, Ordering::Relaxed);
         Ok(answer)
     }
 

@@ -99,6 +99,11 @@ impl Proxy {
         self.shared.losses.load(Ordering::SeqCst) == 0
     }
 
+    /// Loses the next `count` calls of that path too.
+    pub fn lose(&self, count: usize) {
+        self.shared.losses.fetch_add(count, Ordering::SeqCst);
+    }
+
     /// Kills the process `id` once the server has carried out POST number `count`, before its answer is read. Later
     /// calls go nowhere.
     pub fn kill_after(&self, count: usize, id: u32) {

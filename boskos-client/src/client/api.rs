@@ -28,8 +28,13 @@ const MAX_FILTER: usize = 16 * 1024;
 const LOOSE_PAUSE: Duration = Duration::from_secs(1);
 
 impl Client {
-    /// Whether there is anybody who answers, within the timeout of one call and however often that is tried; what
-    /// they answer is for other calls to judge.
+    /// Whether there is anybody who answers, within the timeout of one call and however often that is tried. What
+    /// they answer is for other calls to judge, but for statuses from 500 on: a proxy has them for a server that is
+    /// away.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no answer below 500.
     pub(crate) async fn probe(&self) -> Result<(), Error> {
         let timeout = self.transport().times.call;
         let call = Call::get("/api/v1/info");

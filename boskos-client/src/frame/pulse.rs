@@ -5,12 +5,19 @@
 
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior, interval_at},
+};
 
 use crate::{Client, Error};
 
 /// Times that are asked in one call's timeout. So a hang is noticed within seven sixths of that: 35 s.
 const PER_TIMEOUT: u32 = 6;
+
+/// Questions without an answer yet. The first of them is over when there are as many.
+const MAX_ASKED: usize = PER_TIMEOUT as usize + 1;
 
 /// Asks for as long as it is polled.
 #[derive(Debug)]
@@ -35,16 +42,36 @@ impl Pulse {
 
     /// Never ends.
     pub(super) async fn run(self) {
+        // By the timers that calls' timeouts go by, whatever clock the daemon has.
+        let mut ticks = interval_at(Instant::now() + self.period(), self.period());
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut asked = JoinSet::new();
         loop {
-            // By the timers that calls' timeouts go by, whatever clock the daemon has.
-            tokio::time::sleep(self.period()).await;
-            self.last.send_replace(self.client.probe().await.err());
+            tokio::select! {
+                Some(ended) = asked.join_next() => {
+                    if let Ok(missed) = ended {
+                        self.last.send_replace(missed);
+                    }
+                }
+                // Also while others have no answer yet: theirs may be lost, which takes a whole timeout to tell.
+                _ = ticks.tick(), if asked.len() < MAX_ASKED => {
+                    asked.spawn(ask(self.client.clone()));
+                }
+            }
         }
     }
 
     fn period(&self) -> Duration {
         self.client.transport().times.call / PER_TIMEOUT
     }
+}
+
+/// Why nobody answers; nothing if anybody does: an answer to any call since this one was sent says more than the want of
+/// one here, which may be that of one connection.
+async fn ask(client: Client) -> Option<Error> {
+    let before = client.transport().answers();
+    let missed = client.probe().await.err();
+    missed.filter(|_| client.transport().answers() == before)
 }
 
 // === impl Misses ===

@@ -15,7 +15,7 @@ use boskos_client::{
     types::{self, TypeFlags, TypeSelection},
 };
 use boskos_runtime::signal::{Cause, Shutdown};
-use boskos_testkit::{Brake, PATIENCE, Server, Stub, eventually, look};
+use boskos_testkit::{Brake, Loss, PATIENCE, Proxy, Server, Stub, eventually, look};
 use tokio::sync::Notify;
 
 use crate::harness::{CONFIG, builder};
@@ -286,6 +286,9 @@ async fn a_server_that_is_away_makes_it_not_ready_and_is_found_again() {
 /// How long a call to a server that hangs takes in tests.
 const CALL: Duration = Duration::from_millis(600);
 
+/// The same where it must get its answers: longer than a machine under load takes for one.
+const LONG_CALL: Duration = Duration::from_secs(3);
+
 /// A hang must be noticed within this, as must its end: a watch takes 50 s. A machine under load gets some slack.
 const SOON: Duration = Duration::from_secs(15);
 
@@ -331,8 +334,7 @@ async fn a_server_that_hangs_is_away_after_one_timeout_and_found_again() {
 async fn a_watch_that_the_server_holds_for_longer_than_a_call_may_take_is_no_hang() {
     let server = Server::start(CONFIG).await;
     let brake = Brake::start(server.address).await;
-    // Longer than a machine under load takes for an answer.
-    let client = builder(&brake.url(), "Sweeper").timeout(5 * CALL).build().unwrap();
+    let client = builder(&brake.url(), "Sweeper").timeout(LONG_CALL).build().unwrap();
     let daemon = start(client, TypeSelection::all(), 4, None);
     eventually("it watches", async || brake.count("wait=50s") == 1).await;
     let passes = daemon.passes.load(Ordering::SeqCst);
@@ -343,6 +345,29 @@ async fn a_watch_that_the_server_holds_for_longer_than_a_call_may_take_is_no_han
         brake.count("/api/v1/info") >= asked + 18
     })
     .await;
+    assert_eq!((brake.count("wait=50s"), daemon.passes.load(Ordering::SeqCst)), (1, passes));
+    stop(daemon).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_lost_connection_is_no_hang() {
+    let server = Server::start(CONFIG).await;
+    let proxy = Proxy::losing(server.address, "/api/v1/info", Loss::Hang, 0).await;
+    let brake = Brake::start(proxy.address).await;
+    let client = builder(&brake.url(), "Sweeper").timeout(LONG_CALL).build().unwrap();
+    let daemon = start(client, TypeSelection::all(), 4, None);
+    eventually("it watches", async || brake.count("wait=50s") == 1).await;
+    let passes = daemon.passes.load(Ordering::SeqCst);
+    proxy.lose(1);
+    eventually("one is lost", async || proxy.is_done()).await;
+    // Six in one timeout, after which the lost one is over.
+    let asked = brake.count("/api/v1/info");
+    eventually("two timeouts", async || {
+        assert!(daemon.readiness.is_ready());
+        brake.count("/api/v1/info") >= asked + 12
+    })
+    .await;
+    // Else it would have passed when the server was back.
     assert_eq!((brake.count("wait=50s"), daemon.passes.load(Ordering::SeqCst)), (1, passes));
     stop(daemon).await;
 }
