@@ -107,10 +107,13 @@ impl Pass for Picky {
 }
 
 /// Never gets an answer.
-struct Hanging;
+struct Hanging {
+    passes: Arc<AtomicUsize>,
+}
 
 impl Pass for Hanging {
     async fn pass(&mut self, _: &mut Pool) -> Result<Progress, Error> {
+        self.passes.fetch_add(1, Ordering::SeqCst);
         std::future::pending().await
     }
 
@@ -208,11 +211,11 @@ async fn what_rests_calls_for_no_pass_and_news_beside_it_do_at_once() {
 
 #[tokio::test]
 async fn a_stop_cuts_a_pass_that_hangs() {
-    let shutdown = Shutdown::new();
-    let client = builder("http://127.0.0.1:1", "me").build().unwrap();
-    let frame = Frame::assemble("hanging", client, shutdown.clone()).unwrap();
-    let task = tokio::spawn(frame.run(Hanging, 1));
-    tokio::task::yield_now().await;
+    let server = Server::start(CONFIG).await;
+    let (shutdown, passes) = (Shutdown::new(), Arc::new(AtomicUsize::new(0)));
+    let frame = Frame::assemble("hanging", server.client("me"), shutdown.clone()).unwrap();
+    let task = tokio::spawn(frame.run(Hanging { passes: Arc::clone(&passes) }, 1));
+    eventually("it passes", async || passes.load(Ordering::SeqCst) == 1).await;
     shutdown.trigger(Cause::Requested);
     tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap().unwrap();
 }
