@@ -126,7 +126,8 @@ impl Loop {
         pool: &mut Pool,
         misses: &mut Misses,
     ) -> Result<bool, Error> {
-        if !self.presence.is_here() {
+        let was_here = self.presence.is_here();
+        if !was_here {
             self.client.probe().await?;
         }
         misses.forget();
@@ -138,7 +139,12 @@ impl Loop {
                 biased;
                 passed = &mut passing => break passed?,
                 // It goes on: the answer may still come.
-                error = misses.next() => self.presence.missed(&self.client.url(), &error),
+                missed = misses.heard() => match missed {
+                    Some(error) => self.presence.missed(&self.client.url(), &error),
+                    // What a pass before this one found holds again; else the end of this one tells.
+                    None if was_here => self.presence.here(&self.client.url()),
+                    None => {}
+                },
             }
         };
         self.presence.here(&self.client.url());

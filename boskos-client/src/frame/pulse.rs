@@ -85,13 +85,18 @@ impl Misses {
     /// Why the next question got no answer. Safe to cancel.
     pub(super) async fn next(&mut self) -> Error {
         loop {
-            if self.last.changed().await.is_err() {
-                // Nobody asks any more: the process is to stop.
-                return std::future::pending().await;
-            }
-            if let Some(error) = self.last.borrow_and_update().clone() {
+            if let Some(error) = self.heard().await {
                 return error;
             }
         }
+    }
+
+    /// The same of the next question that is over: nothing if somebody answers. Safe to cancel.
+    pub(super) async fn heard(&mut self) -> Option<Error> {
+        if self.last.changed().await.is_err() {
+            // Nobody asks any more: the process is to stop.
+            return std::future::pending().await;
+        }
+        self.last.borrow_and_update().clone()
     }
 }

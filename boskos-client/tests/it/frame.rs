@@ -106,19 +106,28 @@ impl Pass for Picky {
     }
 }
 
-/// Never gets an answer.
+/// Ends none of its passes after the first `ending` ones.
 struct Hanging {
     passes: Arc<AtomicUsize>,
+    ending: usize,
+    /// Calls for the next one.
+    called: Arc<Notify>,
 }
 
 impl Pass for Hanging {
     async fn pass(&mut self, _: &mut Pool) -> Result<Progress, Error> {
-        self.passes.fetch_add(1, Ordering::SeqCst);
+        if self.passes.fetch_add(1, Ordering::SeqCst) < self.ending {
+            return Ok(Progress::Idle);
+        }
         std::future::pending().await
     }
 
     fn interval(&self) -> Duration {
         Duration::from_secs(3600)
+    }
+
+    async fn called(&mut self) {
+        self.called.notified().await;
     }
 }
 
@@ -214,8 +223,36 @@ async fn a_stop_cuts_a_pass_that_hangs() {
     let server = Server::start(CONFIG).await;
     let (shutdown, passes) = (Shutdown::new(), Arc::new(AtomicUsize::new(0)));
     let frame = Frame::assemble("hanging", server.client("me"), shutdown.clone()).unwrap();
-    let task = tokio::spawn(frame.run(Hanging { passes: Arc::clone(&passes) }, 1));
+    let hanging = Hanging { passes: Arc::clone(&passes), ending: 0, called: Arc::default() };
+    let task = tokio::spawn(frame.run(hanging, 1));
     eventually("it passes", async || passes.load(Ordering::SeqCst) == 1).await;
+    shutdown.trigger(Cause::Requested);
+    tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_hangs_amid_a_pass_is_away_until_it_answers_though_the_pass_goes_on() {
+    let server = Server::start(CONFIG).await;
+    let brake = Brake::start(server.address).await;
+    let client = builder(&brake.url(), "me").timeout(CALL).build().unwrap();
+    let (shutdown, passes, called) = (Shutdown::new(), Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+    let frame = Frame::assemble("hanging", client, shutdown.clone()).unwrap();
+    let readiness = frame.readiness.clone();
+    let hanging = Hanging { passes: Arc::clone(&passes), ending: 1, called: Arc::clone(&called) };
+    let task = tokio::spawn(frame.run(hanging, 1));
+    tokio::time::timeout(PATIENCE, readiness.ready()).await.unwrap();
+    called.notify_one();
+    eventually("it passes", async || passes.load(Ordering::SeqCst) == 2).await;
+    for _ in 0..2 {
+        brake.stop();
+        eventually("said to be away", async || {
+            readiness.reason().is_some_and(|reason| reason.starts_with("the server is away: no answer from"))
+        })
+        .await;
+        brake.go_on();
+        tokio::time::timeout(PATIENCE, readiness.ready()).await.unwrap();
+    }
+    assert_eq!(passes.load(Ordering::SeqCst), 2);
     shutdown.trigger(Cause::Requested);
     tokio::time::timeout(PATIENCE, task).await.unwrap().unwrap().unwrap();
 }
