@@ -323,14 +323,14 @@ async fn a_server_that_is_away_makes_it_not_ready_and_is_found_again() {
     stop(daemon).await;
 }
 
-/// How long a call to a server that hangs takes in tests.
-const CALL: Duration = Duration::from_millis(600);
+/// How long a call to a server that hangs takes in tests: longer than a machine under load takes for an answer.
+const CALL: Duration = Duration::from_secs(2);
 
-/// The same where it must get its answers: longer than a machine under load takes for one.
-const LONG_CALL: Duration = Duration::from_secs(3);
+/// The same where it must get all its answers.
+const LONG_CALL: Duration = Duration::from_secs(6);
 
-/// A hang must be noticed within this, as must its end: a watch takes 50 s. A machine under load gets some slack.
-const SOON: Duration = Duration::from_secs(15);
+/// A hang must be noticed within this, as must its end: before a watch is over, which takes 50 s.
+const SOON: Duration = Duration::from_secs(45);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_hangs_is_away_after_one_timeout_and_found_again() {
@@ -350,7 +350,7 @@ async fn a_server_that_hangs_is_away_after_one_timeout_and_found_again() {
         brake.stop();
         let began = Instant::now();
         for readiness in [&daemon.readiness, &rests] {
-            let away = format!("the server is away: no answer from {} within 0.6 s", brake.url());
+            let away = format!("the server is away: no answer from {} within {} s", brake.url(), CALL.as_secs_f64());
             eventually("said to be away", async || readiness.reason().is_some_and(|reason| *reason == *away)).await;
         }
         assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
@@ -359,11 +359,11 @@ async fn a_server_that_hangs_is_away_after_one_timeout_and_found_again() {
         tokio::time::timeout(PATIENCE, daemon.readiness.ready()).await.unwrap();
         tokio::time::timeout(PATIENCE, rests.ready()).await.unwrap();
         assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
-        let user = server.client("me");
+        let (user, done) = (server.client("me"), daemon.work.done("thing"));
         let resource = user.acquire("thing", "free", "busy").await.unwrap();
         user.release(resource.name.as_str(), "dirty").await.unwrap();
-        let round = u64::try_from(round).unwrap();
-        eventually("cleaned", async || daemon.work.done("thing") == round).await;
+        eventually("cleaned", async || daemon.work.done("thing") > done).await;
+        assert_eq!(look(&user, resource.name.as_str()).await.0, "free");
     }
     stop_resting.trigger(Cause::Requested);
     tokio::time::timeout(PATIENCE, resting).await.unwrap().unwrap().unwrap();
@@ -380,11 +380,9 @@ async fn a_watch_that_the_server_holds_for_longer_than_a_call_may_take_is_no_han
     let passes = daemon.passes.load(Ordering::SeqCst);
     // Six in one timeout.
     let asked = brake.count("/api/v1/info");
-    eventually("three timeouts", async || {
-        assert!(daemon.readiness.is_ready());
-        brake.count("/api/v1/info") >= asked + 18
-    })
-    .await;
+    eventually("three timeouts", async || brake.count("/api/v1/info") >= asked + 18).await;
+    assert!(daemon.readiness.is_ready());
+    // Else it would have passed when the server was back.
     assert_eq!((brake.count("wait=50s"), daemon.passes.load(Ordering::SeqCst)), (1, passes));
     stop(daemon).await;
 }
@@ -402,11 +400,8 @@ async fn one_lost_connection_is_no_hang() {
     eventually("one is lost", async || proxy.is_done()).await;
     // Six in one timeout, after which the lost one is over.
     let asked = brake.count("/api/v1/info");
-    eventually("two timeouts", async || {
-        assert!(daemon.readiness.is_ready());
-        brake.count("/api/v1/info") >= asked + 12
-    })
-    .await;
+    eventually("two timeouts", async || brake.count("/api/v1/info") >= asked + 12).await;
+    assert!(daemon.readiness.is_ready());
     // Else it would have passed when the server was back.
     assert_eq!((brake.count("wait=50s"), daemon.passes.load(Ordering::SeqCst)), (1, passes));
     stop(daemon).await;
