@@ -1,12 +1,16 @@
 //! A small file that is read again when it changes, and now and then.
 
 use std::{
+    error::Error,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use boskos_core::MonoTime;
-use boskos_runtime::follow::{SETTLE, Watch};
+use boskos_runtime::{
+    follow::{SETTLE, Watch},
+    text,
+};
 
 use crate::{
     Clock,
@@ -50,7 +54,7 @@ impl FollowedFile {
         Ok((Self { path, read_at: clock.mono(), clock, watch, changed: false, fault: None }, bytes))
     }
 
-    /// Where it is.
+    /// Where it is, as it was given.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -62,8 +66,27 @@ impl FollowedFile {
         self.changed = true;
     }
 
+    /// What `parse` makes of the file at its path, if it may have changed or was not read for 10 min. One that is of no
+    /// use is none: the log has that once, as an error that says what `stays` in its place.
+    pub async fn parsed_news<T, E>(
+        &mut self,
+        stays: &'static str,
+        parse: impl FnOnce(&Path, &[u8]) -> Result<T, E>,
+    ) -> Option<T>
+    where
+        E: Error + From<ConfigFileError>,
+    {
+        let read = self.news().await?;
+        let parsed = read.map_err(E::from).and_then(|bytes| parse(&self.path, &bytes));
+        let fault = parsed.as_ref().err().map(|error| text::chain(error));
+        if self.note_fault(fault.clone()) {
+            tracing::error!(error = fault, "{stays}");
+        }
+        parsed.ok()
+    }
+
     /// What is in the file, once it has settled, if it may have changed or was not read for 10 min.
-    pub async fn news(&mut self) -> Option<Result<Vec<u8>, ConfigFileError>> {
+    async fn news(&mut self) -> Option<Result<Vec<u8>, ConfigFileError>> {
         let is_due = self.clock.mono().saturating_since(self.read_at) >= READ_EVERY;
         self.changed |= self.watch.take_changed();
         if !self.changed && !is_due {
@@ -79,7 +102,7 @@ impl FollowedFile {
 
     /// Takes note of what is wrong with the file, or that nothing is; true if that is to be said: the same fault is said
     /// once.
-    pub fn is_new_fault(&mut self, fault: Option<String>) -> bool {
+    fn note_fault(&mut self, fault: Option<String>) -> bool {
         let is_new = fault.is_some() && fault != self.fault;
         self.fault = fault;
         is_new
@@ -98,5 +121,33 @@ impl FollowedFile {
             }
         }
         before
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_said_once_until_there_is_another_one_or_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("types.yaml");
+        std::fs::write(&path, "").unwrap();
+        let (mut file, _) = FollowedFile::begin(&path, &Clock::system()).unwrap();
+        for (step, (fault, is_said)) in [
+            (None, false),
+            (Some("cut"), true),
+            (Some("cut"), false),
+            (Some("gone"), true),
+            (Some("gone"), false),
+            (Some("cut"), true),
+            (None, false),
+            (Some("cut"), true),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            assert_eq!(file.note_fault(fault.map(str::to_owned)), is_said, "{step}");
+        }
     }
 }

@@ -6,7 +6,6 @@ use std::{
 };
 
 use boskos_core::{Owner, ResourceType, State, ranch::command::Filter};
-use boskos_runtime::text;
 use clap::Args;
 
 use crate::{
@@ -28,8 +27,17 @@ pub struct TypeFlags {
 
 /// Why the file with the types is of no use.
 #[derive(Debug, thiserror::Error)]
-#[error("--resource-type-from-config is of no use")]
-pub struct TypesError(#[from] ConfigFileError);
+pub enum TypesError {
+    /// It cannot be read, or is not of the shape that it should be.
+    #[error("--resource-type-from-config is of no use")]
+    File(#[from] ConfigFileError),
+    /// It has become empty.
+    #[error("no types in {path:?}")]
+    NoTypes {
+        /// The file.
+        path: PathBuf,
+    },
+}
 
 /// The types that a daemon serves: those of the flag, those of the file as it is now, or all of the server.
 #[derive(Debug)]
@@ -165,19 +173,12 @@ impl Followed {
     }
 
     async fn read_if_changed(&mut self) {
-        let Some(news) = self.file.news().await else { return };
-        let read = news.map_err(TypesError::from).and_then(|bytes| parse(self.file.path(), &bytes));
-        let fault = match &read {
-            Ok(types) if types.is_empty() => Some(format!("no types in {:?}", self.file.path())),
-            Ok(_) => None,
-            Err(error) => Some(text::chain(error)),
-        };
-        if self.file.is_new_fault(fault.clone()) {
-            tracing::error!(error = fault, "the last list of types stays");
-        }
-        match read {
-            Ok(types) if fault.is_none() => self.adopt(types),
-            Ok(_) | Err(_) => {}
+        let news = self.file.parsed_news("the last list of types stays", |path, bytes| match parse(path, bytes)? {
+            types if types.is_empty() => Err(TypesError::NoTypes { path: path.to_owned() }),
+            types => Ok(types),
+        });
+        if let Some(types) = news.await {
+            self.adopt(types);
         }
     }
 

@@ -216,6 +216,27 @@ mod tests {
         assert!(names_on_the_way(&dir.join("ring")).contains(&OsString::from("ring")));
     }
 
+    async fn hears(watch: &mut Watch) {
+        tokio::time::timeout(Duration::from_secs(60), watch.changed()).await.expect("a change is heard");
+    }
+
+    #[tokio::test]
+    async fn writes_beside_the_file_do_not_call_and_writes_to_it_do() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (file, beside) = (dir.path().join("types.yaml"), dir.path().join("daemon.log"));
+        fs::write(&file, "").expect("a file");
+        fs::write(&beside, "").expect("another");
+        let (mut watch, mut sibling) = (Watch::begin(file.clone()), Watch::begin(beside.clone()));
+        for round in 0..100 {
+            fs::write(&beside, format!("line {round}")).expect("it is written to");
+            // What is told of one folder is told to both.
+            hears(&mut sibling).await;
+        }
+        assert!(!watch.take_changed());
+        fs::write(&file, "resources: []").expect("it is written to");
+        hears(&mut watch).await;
+    }
+
     #[tokio::test]
     async fn file_in_a_folder_of_two_names_is_followed_when_it_was_gone() {
         let dir = tempfile::tempdir().expect("a folder");
@@ -225,9 +246,6 @@ mod tests {
         std::fs::write(real.join("file"), "one").expect("a file");
         let mut watch = Watch::begin(link.join("file"));
         std::fs::remove_file(real.join("file")).expect("it goes");
-        let hears = async |watch: &mut Watch| {
-            tokio::time::timeout(std::time::Duration::from_secs(60), watch.changed()).await.expect("a change is heard");
-        };
         hears(&mut watch).await;
         watch.follow_link();
         while watch.take_changed() {}

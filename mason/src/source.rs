@@ -6,7 +6,6 @@ use std::{
 };
 
 use boskos_client::{Client, Clock, Error, ResourceType, config_file::ConfigFileError, followed_file::FollowedFile};
-use boskos_runtime::text;
 
 use crate::config::{ConfigFaults, MasonConfig, check_configs, parse_config};
 
@@ -91,18 +90,12 @@ impl ConfigSource {
 
 impl ConfigsFile {
     async fn read_if_changed(&mut self) {
-        let Some(news) = self.file.news().await else { return };
-        let read = news.map_err(SourceError::from).and_then(|bytes| parse(self.file.path(), &bytes));
-        let fault = read.as_ref().err().map(|error| text::chain(error));
-        if self.file.is_new_fault(fault.clone()) {
-            tracing::error!(error = fault, "the last configs stay");
-        }
-        match read {
-            Ok(configs) if configs != self.configs => {
+        match self.file.parsed_news("the last configs stay", parse).await {
+            Some(configs) if configs != self.configs => {
                 tracing::info!(path = %self.file.path().display(), configs = configs.len(), "the configs have changed");
                 self.configs = configs;
             }
-            Ok(_) | Err(_) => {}
+            Some(_) | None => {}
         }
     }
 }
