@@ -111,7 +111,10 @@ pub async fn drain<F: Future>(deadline: Duration, work: F) -> Result<F::Output, 
 async fn serve(mut terminate: Signal, mut interrupt: Signal, shutdown: Shutdown, last: impl FnOnce()) {
     let first = next(&mut terminate, &mut interrupt).await;
     let came = Instant::now();
-    tracing::info!(signal = first.name(), "stopping; a second signal ends the process at once");
+    tracing::info!(
+        signal = first.name(),
+        "stopping; another signal, or the same after a second, ends the process at once"
+    );
     shutdown.trigger(first);
     let second = loop {
         let signal = next(&mut terminate, &mut interrupt).await;

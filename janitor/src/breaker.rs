@@ -107,16 +107,15 @@ impl Breaker {
     pub(crate) fn failed(&mut self, name: &ResourceName, before: u32, now: MonoTime) -> Blame {
         if let Some(pause) = &self.pause {
             let own = pause.row.get(name).map(|failures| (name.clone(), *failures));
-            return match self.trip(now) {
-                Blame::Type { pause, .. } => Blame::Type { pause, forgiven: own.into_iter().collect() },
-                blame @ Blame::Resource { .. } => blame,
-            };
+            let (pause, _) = self.trip(now);
+            return Blame::Type { pause, forgiven: own.into_iter().collect() };
         }
         let before = *self.streak.entry(name.clone()).or_insert(before);
         if u32::try_from(self.streak.len()).is_ok_and(|length| length < self.limit.get()) {
             return Blame::Resource { trips: self.trips, before };
         }
-        self.trip(now)
+        let (pause, forgiven) = self.trip(now);
+        Blame::Type { pause, forgiven }
     }
 
     /// Rows that ended in a pause so far.
@@ -124,8 +123,8 @@ impl Breaker {
         self.trips
     }
 
-    /// Nothing can be cleaned at all.
-    pub(crate) fn trip(&mut self, now: MonoTime) -> Blame {
+    /// Nothing can be cleaned at all. Tells how long the type pauses, and who had failed how often before the row.
+    pub(crate) fn trip(&mut self, now: MonoTime) -> (Duration, Vec<(ResourceName, u32)>) {
         self.trips += 1;
         let row = std::mem::take(&mut self.streak);
         let forgiven = row.clone().into_iter().collect();
@@ -138,7 +137,7 @@ impl Breaker {
             pause.count += 1;
         }
         pause.probing = false;
-        Blame::Type { pause: pause.until.saturating_since(now), forgiven }
+        (pause.until.saturating_since(now), forgiven)
     }
 }
 

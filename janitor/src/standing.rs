@@ -82,7 +82,8 @@ impl Standing {
     /// The command of `type` cannot be run.
     pub(crate) fn unrunnable(&self, r#type: &ResourceType) -> Blame {
         let now = self.clock.mono();
-        let blame = self.with(r#type, |breaker| breaker.trip(now));
+        let (pause, forgiven) = self.with(r#type, |breaker| breaker.trip(now));
+        let blame = Blame::Type { pause, forgiven };
         self.tell(r#type, &blame);
         blame
     }

@@ -13,7 +13,8 @@ use crate::harness::{
 const CONFIG: &str = "resources:\n- {type: t, state: free, names: [a]}\n";
 
 /// All that a server tells between its start and its end, whatever it is asked.
-const ENDING: [&str; 3] = ["stopping; a second signal ends the process at once", "shutting down", "stopped"];
+const ENDING: [&str; 3] =
+    ["stopping; another signal, or the same after a second, ends the process at once", "shutting down", "stopped"];
 
 /// Some of every request; the password, the user data and a line break among them.
 fn speak_to(server: &Process) {
