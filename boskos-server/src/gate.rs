@@ -18,6 +18,10 @@ use crate::{
 /// Seconds after which a client may find a leader here.
 const RETRY_AFTER_SECONDS: u64 = 3;
 
+/// True whether another leads, none does yet, or the objects are out of reach.
+const STANDING_BY: &str =
+    "not serving now: another replica leads, or the Kubernetes API cannot be reached; try again later";
+
 /// Lets requests through to whatever serves now, and answers 503 to all others.
 #[derive(Debug)]
 pub struct Gate {
@@ -57,8 +61,7 @@ impl Gate {
     }
 
     fn standby(&self, head: &Parts, since: Instant) -> Reply {
-        let reply = Reply::error(StatusCode::SERVICE_UNAVAILABLE, "another replica leads, try again later")
-            .with_retry_after(RETRY_AFTER_SECONDS);
+        let reply = Reply::error(StatusCode::SERVICE_UNAVAILABLE, STANDING_BY).with_retry_after(RETRY_AFTER_SECONDS);
         self.instruments.request(Route::of(head.uri.path()), &head.method, &reply, since.elapsed());
         reply
     }

@@ -11,6 +11,9 @@ use crate::{Clock, Error, retry::Delays};
 /// While the server is away, one line in this time.
 const SAY_EVERY: Duration = Duration::from_secs(60);
 
+/// The way out where a server cannot tell what there is.
+const NAME_THEM: &str = "name the types with --resource-type, or those of mason with --config";
+
 /// Follows whether the server is there.
 #[derive(Debug)]
 pub(super) struct Presence {
@@ -53,10 +56,20 @@ impl Presence {
     /// The server is away, whatever may still come of a pass that is under way.
     pub(super) fn missed(&mut self, url: &str, error: &Error) {
         self.work.reached(false);
-        self.readiness.set_not_ready(&format!("the server is away: {error}"));
         let now = self.clock.mono();
-        if self.said.is_none_or(|said| now.saturating_since(said) >= SAY_EVERY) {
+        let say = self.said.is_none_or(|said| now.saturating_since(said) >= SAY_EVERY);
+        if say {
             self.said = Some(now);
+        }
+        if matches!(error, Error::OlderServer { .. }) {
+            self.readiness.set_not_ready(&format!("{error}; {NAME_THEM}"));
+            if say {
+                tracing::warn!(url, %error, "{NAME_THEM}; trying again until it can tell");
+            }
+            return;
+        }
+        self.readiness.set_not_ready(&format!("the server is away: {error}"));
+        if say {
             tracing::warn!(url, %error, "the server is away; trying again until it is back");
         }
     }

@@ -15,7 +15,7 @@ use boskos_client::{
     types::{self, TypeFlags, TypeSelection},
 };
 use boskos_runtime::signal::{Cause, Shutdown};
-use boskos_testkit::{Brake, Loss, PATIENCE, Proxy, Server, Stub, eventually, look};
+use boskos_testkit::{Brake, Loss, OlderServer, PATIENCE, Proxy, Server, Stub, eventually, look};
 use tokio::sync::Notify;
 
 use crate::harness::{CONFIG, builder};
@@ -163,6 +163,15 @@ fn start(client: Client, types: TypeSelection, pool: usize, gate: Option<Arc<Not
 async fn stop(daemon: Daemon) {
     daemon.shutdown.trigger(Cause::Requested);
     tokio::time::timeout(PATIENCE, daemon.task).await.unwrap().unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_older_server_needs_the_types_named_and_that_is_said() {
+    let server = OlderServer::start(|_| (404, String::new())).await;
+    let daemon = start(builder(&server.url(), "Sweeper").build().unwrap(), TypeSelection::all(), 4, None);
+    eventually("said", async || daemon.readiness.reason().is_some_and(|reason| reason.contains("--resource-type")))
+        .await;
+    stop(daemon).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
