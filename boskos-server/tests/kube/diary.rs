@@ -1,6 +1,6 @@
 //! What a watch tells of the objects of a type, noted as it comes.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use boskos_kube::{Collection, Definition, Follow, Meta, News, Object};
 use parking_lot::Mutex;
@@ -21,8 +21,6 @@ pub(crate) struct Diary<K> {
 /// One form of an object.
 #[derive(Clone, Debug)]
 pub(crate) struct Note<K> {
-    /// When it was heard of.
-    pub(crate) at: Instant,
     pub(crate) form: K,
     /// Whether it is the last, since the object is gone.
     pub(crate) gone: bool,
@@ -94,7 +92,7 @@ impl<K: Object> Diary<K> {
                     News::Gone(form) => (vec![form], true),
                     News::Again | News::Trouble(_) => continue,
                 };
-                let note = |form| Note { at: Instant::now(), form, gone };
+                let note = |form| Note { form, gone };
                 writes.lock().extend(forms.into_iter().map(note));
             }
         });

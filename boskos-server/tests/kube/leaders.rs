@@ -6,20 +6,24 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc::{self, RecvTimeoutError},
     },
     thread::{JoinHandle, sleep},
     time::{Duration, Instant},
 };
 
+use boskos_kube::{Lease, Timing};
 use parking_lot::Mutex;
 use rustix::process::Signal;
 
 use crate::{
-    api_server::shared,
+    api_server::{runtime, shared},
     diary::{Diary, Held, Note, Typed},
     harness::client::Client,
+    in_process::Server,
     replica::{Replica, eventually},
     rights::make_pod,
+    wire::{Fate, Wire},
 };
 
 pub(crate) const CONFIG: &str = "resources:\n- {type: t, state: free, names: [a, b, c, d, e, f, g, h, i, j, k, l]}\n- {type: one, state: free, min-count: 0, max-count: 1}\n";
@@ -241,50 +245,84 @@ fn leadership_passes_on_when_the_leader_is_killed_stopped_and_paused() {
     assert_eq!(diary.count("one"), (1, 1), "one at most at any time, whoever led");
 }
 
-/// From the moment at which the API server tells that `holder` gave the Lease up until it tells of the next holder.
-fn handed_over(notes: &[Note<Held>], holder: &str) -> Option<Duration> {
+/// Whether the API server told that `holder` gave the Lease up, and of the next holder.
+fn handed_over(notes: &[Note<Held>], holder: &str) -> Option<()> {
     let held = notes.iter().rposition(|note| note.form.spec.holder_identity.starts_with(holder))?;
     let [given_up, taken, ..] = &notes[held + 1..] else { return None };
     let (before, after) = (&given_up.form.spec, &taken.form.spec);
     assert_eq!(before.holder_identity, "", "it was given up: {notes:#?}");
     assert!(!after.holder_identity.is_empty(), "and taken next: {notes:#?}");
     assert_eq!(after.lease_transitions, before.lease_transitions + 1);
-    Some(taken.at - given_up.at)
+    Some(())
 }
 
 #[test]
 fn a_leader_that_stops_in_order_gives_the_lease_up_and_another_takes_it_at_once() {
     let api = shared();
     let namespace = api.namespace("orderly");
-    let pod = |number: usize| format!("pod-{number}");
-    let mut leads = start(&namespace, &pod(0));
+    let leads = start(&namespace, "pod-0");
     leads.logged("serving");
     let diary: Diary<Held> = Diary::begin(api, &namespace);
-    let took = [1, 2, 3].map(|number| {
-        let next = start(&namespace, &pod(number));
-        assert_eq!(std::mem::replace(&mut leads, next).stop(), 0);
-        leads.logged("serving");
-        eventually("it is told", || handed_over(&diary.notes(), &format!("{}_", pod(number - 1))))
-    });
-    println!("taken {took:?} after it was given up");
-    // Left alone, it stands for 15 s. Two seconds, of which one may go by until it is looked at, are for a machine
-    // that is not busy with other tests: the quickest of three.
-    assert!(took.iter().all(|took| *took < Duration::from_secs(10)), "{took:?}");
-    assert!(took.iter().min().unwrap() < &Duration::from_secs(2), "{took:?}");
+    let wire = Arc::new(Wire::default());
+    let next = Server::begin(&namespace, CONFIG, Some("pod-1"), wire.clone());
+    // Its looks wait until the Lease is given up, so that they can be counted from then on.
+    let of_lease = format!("GET /apis/coordination.k8s.io/v1/namespaces/{namespace}/leases");
+    wire.rule(&of_lease, 0, Fate::Held);
+    eventually("the next one looks", || (wire.held() > 0).then_some(()));
+    assert_eq!(leads.stop(), 0);
+    wire.forget_reads();
+    wire.clear_rules();
+    wire.rule(&of_lease.replace("GET", "PUT"), 0, Fate::Held);
+    wire.release();
+    eventually("it is taken", || (wire.held() > 0).then_some(()));
+    // Left alone, it stands for 15 s, which are 15 looks. Taking it reads it once more.
+    let looks = wire.reads().iter().filter(|read| read.contains("/leases/")).count();
+    assert!(looks <= 2, "it is not taken at the first look: {:#?}", wire.reads());
+    assert_eq!(Timing::default().look_every, Duration::from_secs(1));
+    wire.clear_rules();
+    wire.release();
+    next.serves();
+    eventually("given up, and taken next", || handed_over(&diary.notes(), "pod-0_"));
 }
 
-/// A Lease as client-go writes it, renewed just now by an older server.
-fn held_by_older(namespace: &str) {
-    let lease = r#"{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"boskos-server"},
-        "spec":{"holderIdentity":"older_1","leaseDurationSeconds":15,"leaseTransitions":3,
-        "acquireTime":"2026-11-23T09:31:33.000000Z","renewTime":"2026-11-23T09:31:33.000000Z"}}"#;
-    shared().kubectl_with(&["-n", namespace, "create", "-f", "-"], Some(lease));
+/// A server of the older fleet that holds the Lease, as client-go writes it, and renews it until it gives it up.
+struct Older {
+    namespace: String,
+    renews: JoinHandle<()>,
+    ends: mpsc::Sender<()>,
 }
 
-/// The older server gives up in order.
-fn older_gives_up(namespace: &str) {
-    let given_up = r#"{"spec":{"holderIdentity":"","leaseDurationSeconds":1}}"#;
-    shared().kubectl(&["-n", namespace, "patch", "lease", "boskos-server", "--type=merge", "-p", given_up]);
+impl Older {
+    fn holds(namespace: &str) -> Self {
+        let lease = r#"{"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":"boskos-server"},
+            "spec":{"holderIdentity":"older_1","leaseDurationSeconds":15,"leaseTransitions":3,
+            "acquireTime":"2026-11-23T09:31:33.000000Z","renewTime":"2026-11-23T09:31:33.000000Z"}}"#;
+        shared().kubectl_with(&["-n", namespace, "create", "-f", "-"], Some(lease));
+        let lease = Lease::new(shared().client(), namespace, "boskos-server");
+        let (ends, ended) = mpsc::channel();
+        let renews = std::thread::spawn(move || {
+            let mut renewals = 0;
+            while ended.recv_timeout(Duration::from_secs(2)) == Err(RecvTimeoutError::Timeout) {
+                renewals += 1;
+                let renewed = lease.change(|lease| {
+                    assert_eq!(lease["spec"]["holderIdentity"], "older_1", "nobody touches the lease of another");
+                    lease["spec"]["renewTime"] = format!("2026-11-23T09:31:34.{renewals:06}Z").into();
+                    true
+                });
+                runtime().block_on(renewed).unwrap();
+            }
+        });
+        Self { namespace: namespace.to_owned(), renews, ends }
+    }
+
+    /// It stops in order.
+    fn gives_up(self) {
+        self.ends.send(()).unwrap();
+        self.renews.join().unwrap();
+        let given_up = r#"{"spec":{"holderIdentity":"","leaseDurationSeconds":1}}"#;
+        let patch = ["patch", "lease", "boskos-server", "--type=merge", "-p", given_up];
+        shared().kubectl(&[&["-n", &self.namespace], patch.as_slice()].concat());
+    }
 }
 
 #[test]
@@ -292,7 +330,7 @@ fn three_new_servers_get_ready_while_an_older_one_holds_the_lease_and_one_of_the
     let api = shared();
     let namespace = api.namespace("rolling");
     PODS.iter().for_each(|pod| make_pod(api, &namespace, pod, ""));
-    held_by_older(&namespace);
+    let older = Older::holds(&namespace);
     let diary: Diary<Held> = Diary::begin(api, &namespace);
     let replicas: Vec<Replica> = PODS.iter().map(|pod| start(&namespace, pod)).collect();
     for replica in &replicas {
@@ -300,12 +338,13 @@ fn three_new_servers_get_ready_while_an_older_one_holds_the_lease_and_one_of_the
         assert_eq!((ready.status, ready.text()), (200, "OK"));
         replica.post("/acquire?type=t&state=free&dest=busy&owner=me").expect_status(503);
     }
-    assert_eq!(diary.notes().len(), 1, "nobody touches the lease of another");
-    older_gives_up(&namespace);
+    let touched = diary.notes().iter().any(|note| note.form.spec.holder_identity != "older_1");
+    assert!(!touched, "nobody touches the lease of another: {:#?}", diary.notes());
+    older.gives_up();
     let leads = eventually("one leads", || leader(&replicas));
     replicas[leads].post("/acquire?type=t&state=free&dest=busy&owner=me").expect_status(200);
     eventually("its pod alone has the label", || (labelled(&namespace) == [PODS[leads]]).then_some(()));
-    handed_over(&diary.notes(), "older_").expect("given up, and taken once");
+    eventually("given up, and taken once", || handed_over(&diary.notes(), "older_"));
     for other in replicas.iter().enumerate().filter(|(index, _)| *index != leads).map(|(_, other)| other) {
         let ready = Client::connect(other.health).request("GET", "/healthz/ready");
         assert_eq!(ready.status, 200, "still");
@@ -317,17 +356,15 @@ fn three_new_servers_get_ready_while_an_older_one_holds_the_lease_and_one_of_the
 fn a_new_server_gets_ready_while_an_older_one_holds_the_lease() {
     let api = shared();
     let namespace = api.namespace("alone");
-    held_by_older(&namespace);
-    let begun = Instant::now();
+    let older = Older::holds(&namespace);
+    let diary: Diary<Held> = Diary::begin(api, &namespace);
     let server = Replica::start(api.kubeconfig(), &namespace, CONFIG, &["--enable-leader-election"]);
     let ready = Client::connect(server.health).request("GET", "/healthz/ready");
     assert_eq!(ready.status, 200);
     server.post("/acquire?type=t&state=free&dest=busy&owner=me").expect_status(503);
-    older_gives_up(&namespace);
-    let moment = Instant::now();
+    older.gives_up();
     server.logged("serving");
-    assert!(moment.elapsed() < Duration::from_secs(5), "{:?}", moment.elapsed());
-    assert!(begun.elapsed() < Duration::from_secs(14), "it did not wait for the end of the lease");
+    eventually("given up, and taken next", || handed_over(&diary.notes(), "older_"));
     let lease = api.object(&namespace, "lease", "boskos-server");
     assert_eq!(lease["spec"]["leaseTransitions"], 4, "{lease}");
     assert_eq!(lease["spec"]["leaseDurationSeconds"], 15);

@@ -220,11 +220,20 @@ const MOUNTS: &str = r#"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{
 fn jobs_in_any_namespace_may_call_and_nobody_else() {
     let (_, objects) = built("overlays/example");
     let policy = objects.iter().find(|object| object["kind"] == "NetworkPolicy").unwrap();
-    let rules = serde_json::json!([
-        {"from": [{"namespaceSelector": {}}], "ports": [{"port": 8080}]},
-        {"from": [{"namespaceSelector": {}}], "ports": [{"port": 9090}]},
-    ]);
-    assert_eq!(policy["spec"]["ingress"], rules);
+    let mut open = BTreeSet::new();
+    for rule in policy["spec"]["ingress"].as_array().unwrap() {
+        let peers = rule["from"].as_array().expect("a rule without peers lets everybody in");
+        assert!(!peers.is_empty(), "as does one of none: {rule}");
+        for peer in peers {
+            let selectors = peer.as_object().unwrap();
+            let any_pod = selectors.iter().all(|(key, selected)| {
+                ["namespaceSelector", "podSelector"].contains(&key.as_str()) && *selected == serde_json::json!({})
+            });
+            assert!(any_pod && selectors.contains_key("namespaceSelector"), "pods, of any namespace: {rule}");
+        }
+        open.extend(rule["ports"].as_array().unwrap().iter().map(|port| port["port"].as_u64().unwrap()));
+    }
+    assert_eq!(open, BTreeSet::from([8080, 9090]), "calls and metrics");
     let service = objects.iter().find(|object| object["kind"] == "Service" && object["metadata"]["name"] == "boskos");
     assert_eq!(service.unwrap()["spec"]["ports"][0]["targetPort"], 8080);
 }

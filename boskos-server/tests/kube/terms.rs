@@ -129,6 +129,7 @@ fn a_leader_serves_again_when_the_api_server_was_away_for_longer_than_its_lease(
     let server = Replica::serving(api.kubeconfig(), &namespace, leaders::CONFIG, &["--enable-leader-election"]);
     let load = Load::start(&[server.http]);
     load.next_grant_after(Instant::now());
+    let away = Instant::now();
     api.kill_api();
     let line = server.logged("leading no more");
     let why = line["why"].as_str().unwrap();
@@ -142,6 +143,7 @@ fn a_leader_serves_again_when_the_api_server_was_away_for_longer_than_its_lease(
     for line in server.log().iter().filter(|line| line["level"] == "warning" || line["level"] == "error") {
         *told.entry(line["msg"].to_string()).or_insert(0) += 1;
     }
-    assert!(told.values().all(|times| *times == 1), "all trouble is told of once: {told:#?}");
+    let minutes = away.elapsed().as_secs() / 60;
+    assert!(told.values().all(|times| *times <= 1 + minutes), "trouble is told of once a minute: {told:#?}");
     assert_eq!(server.stop(), 0);
 }
