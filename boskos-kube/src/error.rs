@@ -50,6 +50,16 @@ pub enum WriteError {
 // === impl ReadError ===
 
 impl ReadError {
+    /// Whether the API server is at fault and not what was asked: that nothing can be had from it at the moment.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::TimedOut(_) => true,
+            Self::Refused(status) => has_no_time(status),
+            Self::Unreadable(_) | Self::Expired => false,
+        }
+    }
+
     #[expect(clippy::wildcard_enum_match_arm, reason = "the client has errors of many kinds, and more to come")]
     pub(crate) fn of(error: kube::Error) -> Self {
         match error {
@@ -64,6 +74,16 @@ impl ReadError {
 // === impl WriteError ===
 
 impl WriteError {
+    /// Whether the API server is at fault and not what was asked: that it takes nothing at the moment.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Unknown(_) => true,
+            Self::Busy(status) => has_no_time(status),
+            Self::Conflict | Self::Missing | Self::Refused(_) => false,
+        }
+    }
+
     #[expect(clippy::wildcard_enum_match_arm, reason = "the client has errors of many kinds, and more to come")]
     pub(crate) fn of(error: kube::Error) -> Self {
         match error {
@@ -82,6 +102,11 @@ impl WriteError {
             code => Self::Unknown(format!("it answered {code}: {}", status.message)),
         }
     }
+}
+
+/// Whether it would answer otherwise later: it starts, stops, is overrun, or its etcd is away.
+fn has_no_time(status: &Status) -> bool {
+    status.code == 429 || status.code >= 500
 }
 
 /// Whether no byte of the request can have reached the API server.

@@ -33,6 +33,8 @@ pub enum News<K> {
     Gone(K),
     /// Nothing can be heard at the moment. It is tried again with the next call.
     Trouble(ReadError),
+    /// After trouble, what happens can be heard again, and nothing was missed.
+    Back,
 }
 
 /// Follows the objects of a [`Collection`].
@@ -42,6 +44,8 @@ pub struct Follow<K> {
     events: Option<Events<K>>,
     opened: Instant,
     listed: Option<Instant>,
+    /// Whether the last that was told of is trouble.
+    troubled: bool,
     pause: Duration,
 }
 
@@ -53,7 +57,8 @@ impl<K: Object> Follow<K> {
     /// Begins after the moment that `after` is the version of; without one, with a list.
     #[must_use]
     pub fn new(collection: Collection<K>, after: Option<Version>) -> Self {
-        Self { collection, after, events: None, opened: Instant::now(), listed: None, pause: Duration::ZERO }
+        let (events, opened, listed) = (None, Instant::now(), None);
+        Self { collection, after, events, opened, listed, troubled: false, pause: Duration::ZERO }
     }
 
     /// Has the next news be a list.
@@ -72,7 +77,7 @@ impl<K: Object> Follow<K> {
                     Ok(listing) => {
                         self.after = Some(listing.version);
                         self.listed = Some(Instant::now());
-                        self.pause = Duration::ZERO;
+                        (self.troubled, self.pause) = (false, Duration::ZERO);
                         return News::All(listing);
                     }
                     Err(error) => return self.trouble(error),
@@ -85,6 +90,9 @@ impl<K: Object> Follow<K> {
                     Err(error) => return self.trouble(error),
                 }
                 self.opened = Instant::now();
+                if std::mem::take(&mut self.troubled) {
+                    return News::Back;
+                }
             }
             let events = self.events.as_mut().expect("opened above");
             match timeout(QUIET, events.next()).await {
@@ -157,6 +165,7 @@ impl<K: Object> Follow<K> {
 
     fn trouble(&mut self, error: ReadError) -> News<K> {
         self.events = None;
+        self.troubled = true;
         self.lengthen_pause();
         News::Trouble(error)
     }

@@ -45,6 +45,20 @@ pub enum LeaseError {
     Refused,
 }
 
+// === impl LeaseError ===
+
+impl LeaseError {
+    /// Whether the API server is at fault and not the Lease.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::Read(error) => error.is_away(),
+            Self::Write(error) => error.is_away(),
+            Self::Refused => false,
+        }
+    }
+}
+
 // === impl Lease ===
 
 impl Lease {

@@ -51,7 +51,7 @@ impl<K: Object> Mirror<K> {
     }
 
     /// Follows the objects, beginning with a list, until it is dropped; what it holds then stays. `told` hears
-    /// of each failure, and with `None` of all else.
+    /// of each failure, and with `None` of all that is heard.
     pub async fn keep(&self, mut told: impl FnMut(Option<&ReadError>)) -> Infallible {
         let mut follow = Follow::new(self.collection.clone(), None);
         loop {
@@ -59,7 +59,9 @@ impl<K: Object> Mirror<K> {
                 News::All(listing) => self.held.lock().replace(listing),
                 News::Changed(object) => self.held.lock().put(object),
                 News::Gone(object) => self.held.lock().remove(&object),
-                News::Again => {}
+                // That a list comes next is no sign that it can be had.
+                News::Again => continue,
+                News::Back => {}
                 News::Trouble(error) => {
                     told(Some(&error));
                     continue;

@@ -64,6 +64,29 @@ pub enum PodLabelError {
     },
 }
 
+// === impl PodLabelError ===
+
+impl PodLabelError {
+    /// The pod that it is about; `None` if it is about all.
+    #[must_use]
+    pub fn pod(&self) -> Option<&str> {
+        match self {
+            Self::List(_) => None,
+            Self::Read { pod, .. } | Self::Write { pod, .. } | Self::NotLeading { pod } => Some(pod),
+        }
+    }
+
+    /// Whether the API server is at fault and not the pod.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        match self {
+            Self::List(error) | Self::Read { source: error, .. } => error.is_away(),
+            Self::Write { source, .. } => source.is_away(),
+            Self::NotLeading { .. } => false,
+        }
+    }
+}
+
 // === impl PodLabels ===
 
 impl PodLabels {

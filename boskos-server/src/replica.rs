@@ -7,7 +7,7 @@ use std::{
 };
 
 use boskos_core::ranch::plan::{Foreign, Outcome, PlanId};
-use boskos_kube::{Client, Election, Fence, Lease, Lost, PodLabels, ReadError, Timing};
+use boskos_kube::{Client, Election, Fence, Lease, Lost, PodLabelError, PodLabels, Timing};
 use boskos_runtime::{
     follow::Watch,
     health::{self, Readiness},
@@ -33,10 +33,10 @@ use crate::{
     steward::Steward,
     store::{
         KubernetesStore, Outcomes, Store, StoreError,
-        kubernetes::{KubernetesError, KubernetesOptions, LEASE, Warm},
+        kubernetes::{KubernetesError, KubernetesOptions, LEASE, Outage, Warm},
     },
     sync,
-    trouble::Trouble,
+    trouble::{Trouble, Troubles},
 };
 
 /// The pause before what failed is tried again.
@@ -82,6 +82,8 @@ struct Crown {
     config: Arc<KnownGood>,
     lease: Arc<Lease>,
     warm: Arc<Warm>,
+    outage: Outage,
+    cannot_serve: Mutex<Trouble>,
     gate: Arc<Gate>,
     instruments: Arc<Instruments>,
     readiness: Readiness,
@@ -139,9 +141,20 @@ pub async fn start(options: Options, shared: Shared, ports: Ports) -> Result<Rep
     tracing::info!(%http, %health, %metrics, namespace = shared.namespace, identity = shared.identity, "standing by");
     let lease = Arc::new(Lease::new(shared.client.clone(), &shared.namespace, LEASE));
     let reread = Mutex::new(None);
-    let addresses = [http, health, metrics];
-    let crown =
-        Arc::new(Crown { options, shared, config, lease, warm, gate, instruments, readiness, addresses, reread });
+    let crown = Arc::new(Crown {
+        options,
+        shared,
+        config,
+        lease,
+        warm,
+        outage: Outage::default(),
+        cannot_serve: Mutex::default(),
+        gate,
+        instruments,
+        readiness,
+        addresses: [http, health, metrics],
+        reread,
+    });
     let stop_reigning = CancellationToken::new();
     let reigning = tokio::spawn(crown.clone().reign_again_and_again(stop_reigning.clone()));
     Ok(Replica { http, health, metrics, crown, background, stop_serving, serving, stop_reigning, reigning })
@@ -226,7 +239,10 @@ impl Crown {
             let Some(fence) = stop.run_until_cancelled(self.stand_by(election)).await else { return };
             tracing::info!(identity = election.identity(), "leading");
             let could_serve = self.reign(fence.clone(), &stop, election.hold(&fence)).await;
-            if let Err(error) = election.give_up(&fence).await {
+            let had_it = fence.is_open();
+            if let Err(error) = election.give_up(&fence).await
+                && had_it
+            {
                 tracing::warn!(error = text::chain(&error), "the lease was not given up: others wait until it ends");
             }
             if !could_serve {
@@ -238,24 +254,19 @@ impl Crown {
 
     /// Waits until this replica leads, and holds the objects that another leads meanwhile.
     async fn stand_by(&self, election: &Election) -> Fence {
-        let (mut away, mut deaf, looked) = (Trouble::default(), Trouble::default(), Notify::new());
+        let looked = Notify::new();
+        let mut contact = self.outage.contact("cannot look at the lease", "the lease can be looked at again");
         let win = election.win(|failed| match failed {
-            Some(error) => away.goes_on("cannot look at the lease", error),
+            Some(error) => contact.failed(error, error.is_away()),
             None => {
-                away.is_over();
+                contact.works();
                 looked.notify_one();
             }
         });
         let hold = async {
             // Whoever wins at the first look has no use for it.
             looked.notified().await;
-            let told = |failed: Option<&ReadError>| match failed {
-                Some(error) => deaf.goes_on("standing by, and nothing is heard of the objects", error),
-                None => {
-                    deaf.is_over();
-                }
-            };
-            self.warm.keep(told).await
+            self.warm.keep(&self.outage).await
         };
         tokio::select! {
             biased;
@@ -279,7 +290,8 @@ impl Crown {
         tokio::select! {
             error = reigning => {
                 could_serve = false;
-                tracing::error!(error = text::chain(&error), "cannot serve; trying again");
+                let error = text::chain(&error);
+                self.cannot_serve.lock().tell(|| tracing::error!(error, "cannot serve; trying again"));
             }
             lost = &mut hold => {
                 holds = false;
@@ -305,7 +317,8 @@ impl Crown {
     fn store(&self, fence: &Fence) -> Arc<dyn Store> {
         let Shared { client, namespace, identity, .. } = self.shared.clone();
         let (lease, fence, warm) = (self.lease.clone(), fence.clone(), self.warm.clone());
-        let options = KubernetesOptions { client, namespace, lease, holder: identity, fence, warm };
+        let outage = self.outage.clone();
+        let options = KubernetesOptions { client, namespace, lease, holder: identity, fence, warm, outage };
         Arc::new(KubernetesStore::new(options, tokio::runtime::Handle::current()))
     }
 
@@ -342,6 +355,7 @@ impl Crown {
             term.background.spawn(look_after(labels, fence.clone()));
         }
         self.readiness.set_ready();
+        self.cannot_serve.lock().end();
         let [http, health, metrics] = self.addresses;
         tracing::info!(%http, %health, %metrics, store = store.name(), "serving");
         Ok(())
@@ -410,20 +424,19 @@ impl Outcomes for Reports {
 
 /// Keeps the label on this pod alone.
 async fn look_after(labels: PodLabels, fence: Fence) {
-    let mut trouble = Trouble::default();
+    let mut trouble: Troubles<Option<String>> = Troubles::default();
     loop {
-        match labels.claim(&fence).await {
-            Ok(()) => {
-                trouble.is_over();
-                sleep(LABELS_EVERY).await;
-            }
-            Err(errors) => {
-                for error in &errors {
-                    trouble.goes_on("the leader's label is not where it should be", error);
-                }
-                sleep(RETRY).await;
-            }
+        let errors = labels.claim(&fence).await.err().unwrap_or_default();
+        let pod_of = |error: &PodLabelError| error.pod().map(str::to_owned);
+        // That nothing can be had at the moment is told of by what follows the objects.
+        for error in errors.iter().filter(|error| !error.is_away()) {
+            trouble.of(pod_of(error)).goes_on("the leader's label is not where it should be", error);
         }
+        let still: Vec<Option<String>> = errors.iter().map(pod_of).collect();
+        for pod in trouble.end_others(&still) {
+            tracing::info!(pod, "the leader's label is where it should be again");
+        }
+        sleep(if errors.is_empty() { LABELS_EVERY } else { RETRY }).await;
     }
 }
 

@@ -20,6 +20,7 @@ mod intent;
 mod keeper;
 mod lifecycle;
 mod objects;
+mod outage;
 mod reach;
 mod shelf;
 mod turns;
@@ -41,7 +42,7 @@ use parking_lot::Mutex;
 use tokio::{runtime::Handle, sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub use self::{error::KubernetesError, warm::Warm};
+pub use self::{error::KubernetesError, outage::Outage, warm::Warm};
 use self::{
     intent::Intents,
     keeper::Keeper,
@@ -52,7 +53,6 @@ use self::{
     writer::Writer,
 };
 use super::{HistoryRow, LoadSink, MemoryStore, Outcomes, Store, StoreError};
-use crate::trouble::Trouble;
 
 /// The Lease that replicas lead through, and that changes of several objects are noted on. Older
 /// fleets have the same.
@@ -85,11 +85,14 @@ pub struct KubernetesOptions {
     pub fence: Fence,
     /// What is known of the objects already.
     pub warm: Arc<Warm>,
+    /// Hears of it when the API server is away.
+    pub outage: Outage,
 }
 
 struct Shared {
     writer: Writer,
     warm: Arc<Warm>,
+    outage: Outage,
     turns: Turns,
     permits: Semaphore,
     shelf: Arc<Shelf>,
@@ -112,7 +115,7 @@ impl KubernetesStore {
     /// does on `runtime`, and what may block must not be called there.
     #[must_use]
     pub fn new(options: KubernetesOptions, runtime: Handle) -> Self {
-        let KubernetesOptions { client, namespace, lease, holder, fence, warm } = options;
+        let KubernetesOptions { client, namespace, lease, holder, fence, warm, outage } = options;
         let resources = Collection::<ResourceObject>::new(client.clone(), &namespace);
         let lifecycles = Collection::<LifecycleObject>::new(client, &namespace);
         let (writes, tasks, stop) = (TaskTracker::new(), TaskTracker::new(), CancellationToken::new());
@@ -130,6 +133,7 @@ impl KubernetesStore {
         let shared = Shared {
             writer,
             warm,
+            outage,
             turns: Turns::default(),
             permits: Semaphore::new(SIDE_BY_SIDE),
             shelf,
@@ -184,7 +188,7 @@ impl Store for KubernetesStore {
             async move {
                 let stop = shared.stop.clone();
                 let lifecycles = shared.loaded.get().map(|(_, lifecycles)| *lifecycles);
-                let keep = shared.keeper.keep(lifecycles, &shared.turns);
+                let keep = shared.keeper.keep(lifecycles, &shared.turns, &shared.outage);
                 stop.run_until_cancelled(async { tokio::join!(shared.follow(), keep) }).await;
             },
             &self.runtime,
@@ -274,7 +278,9 @@ impl Shared {
     async fn follow(&self) {
         let outcomes = self.writer.reach.outcomes();
         let mut follow = Follow::new(self.writer.resources.clone(), self.loaded.get().map(|(resources, _)| *resources));
-        let mut trouble = Trouble::default();
+        let mut contact = self
+            .outage
+            .contact("nothing is heard of changes by others; trying again", "changes by others are heard again");
         loop {
             let before = self.shelf.mark();
             let told = tokio::select! {
@@ -287,16 +293,15 @@ impl Shared {
             let mut news: Vec<_> = match told {
                 News::All(listing) => self.shelf.hear_all(&listing.items, listing.version, before),
                 News::Again => continue,
+                News::Back => Vec::new(),
                 News::Changed(object) => self.shelf.hear(&object, false).into_iter().collect(),
                 News::Gone(object) => self.shelf.hear(&object, true).into_iter().collect(),
                 News::Trouble(error) => {
-                    trouble.goes_on("nothing is heard of changes by others; trying again", &error);
+                    contact.failed(&error, error.is_away());
                     continue;
                 }
             };
-            if trouble.is_over() {
-                tracing::info!("changes by others are heard again");
-            }
+            contact.works();
             if !news.is_empty() {
                 outcomes.observed(&mut news);
             }

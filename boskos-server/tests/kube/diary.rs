@@ -90,7 +90,7 @@ impl<K: Object> Diary<K> {
                     }
                     News::Changed(form) => (vec![form], false),
                     News::Gone(form) => (vec![form], true),
-                    News::Again | News::Trouble(_) => continue,
+                    News::Again | News::Back | News::Trouble(_) => continue,
                 };
                 let note = |form| Note { form, gone };
                 writes.lock().extend(forms.into_iter().map(note));

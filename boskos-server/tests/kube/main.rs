@@ -31,6 +31,7 @@ mod store_contract;
 #[allow(dead_code, reason = "shared with the tests of other stores")]
 mod store_support;
 mod terms;
+mod told;
 mod tools;
 mod unheard;
 mod wire;

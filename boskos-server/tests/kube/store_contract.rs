@@ -6,7 +6,7 @@ use boskos_core::ranch::plan::Record;
 use boskos_kube::{Client, Fence, Lease};
 use boskos_server::store::{
     KubernetesStore, Store,
-    kubernetes::{KubernetesOptions, LEASE, Warm},
+    kubernetes::{KubernetesOptions, LEASE, Outage, Warm},
 };
 
 use crate::{
@@ -20,7 +20,8 @@ pub(crate) fn open(client: Client, namespace: &str) -> KubernetesStore {
     let lease = Arc::new(Lease::new(client.clone(), namespace, LEASE));
     let namespace = namespace.to_owned();
     let warm = Arc::new(Warm::new(&client, &namespace));
-    let options = KubernetesOptions { client, namespace, lease, holder: None, fence: Fence::open(), warm };
+    let (fence, outage) = (Fence::open(), Outage::default());
+    let options = KubernetesOptions { client, namespace, lease, holder: None, fence, warm, outage };
     KubernetesStore::new(options, runtime().handle().clone())
 }
 

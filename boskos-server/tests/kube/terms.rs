@@ -143,6 +143,7 @@ fn a_leader_serves_again_when_the_api_server_was_away_for_longer_than_its_lease(
     for line in server.log().iter().filter(|line| line["level"] == "warning" || line["level"] == "error") {
         *told.entry(line["msg"].to_string()).or_insert(0) += 1;
     }
+    assert!(told.contains_key(r#""the API server is away; trying again""#), "{told:#?}");
     let minutes = away.elapsed().as_secs() / 60;
     assert!(told.values().all(|times| *times <= 1 + minutes), "trouble is told of once a minute: {told:#?}");
     assert_eq!(server.stop(), 0);

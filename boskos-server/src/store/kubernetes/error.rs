@@ -49,6 +49,16 @@ impl From<ReadError> for KubernetesError {
 }
 
 impl KubernetesError {
+    /// Whether the API server is at fault and not what was asked.
+    pub(super) fn is_away(&self) -> bool {
+        match self {
+            Self::Read(error) => error.is_away(),
+            Self::Write(error) => error.is_away(),
+            Self::Lease { source, .. } => source.is_away(),
+            Self::NoTypes | Self::Forbidden(_) | Self::NotLeading => false,
+        }
+    }
+
     /// Whether it may pass by itself.
     #[must_use]
     pub fn may_pass(&self) -> bool {

@@ -10,6 +10,7 @@ use boskos_core::{
     ranch::plan::{LifecycleRecord, Plan, Write},
 };
 use boskos_kube::{Collection, Fence, Follow, News, Object as _, Version};
+use boskos_runtime::text;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::task::TaskTracker;
@@ -18,9 +19,10 @@ use super::{
     error::KubernetesError,
     lifecycle,
     objects::LifecycleObject,
+    outage::Outage,
     turns::{Touched, Turns},
 };
-use crate::trouble::Trouble;
+use crate::trouble::Troubles;
 
 /// The shortest time between two attempts at one object: another program may want it otherwise, again and again.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -49,7 +51,7 @@ struct Agenda {
     due: BTreeMap<ResourceType, Instant>,
     /// When one was last written, or tried to be.
     tried: BTreeMap<ResourceType, Instant>,
-    trouble: Trouble,
+    trouble: Troubles<ResourceType>,
 }
 
 /// What was put right.
@@ -89,10 +91,13 @@ impl Keeper {
     }
 
     /// Follows the objects from the moment of `after`, for ever, and puts back what others make of them.
-    pub(super) async fn keep(&self, after: Option<Version>, turns: &Turns) {
+    pub(super) async fn keep(&self, after: Option<Version>, turns: &Turns, outage: &Outage) {
         let mut follow = Follow::new(self.lifecycles.clone(), after);
         let mut agenda = Agenda::default();
-        let mut trouble = Trouble::default();
+        let mut contact = outage.contact(
+            "nothing is heard of changes of lifecycles by others; trying again",
+            "changes of lifecycles by others are heard again",
+        );
         loop {
             let next = agenda.next();
             let news = tokio::select! {
@@ -102,11 +107,11 @@ impl Keeper {
                     continue;
                 }
             };
-            if let News::Trouble(error) = &news {
-                trouble.goes_on("nothing is heard of changes of lifecycles by others; trying again", error);
-                continue;
+            match &news {
+                News::Trouble(error) => contact.failed(error, error.is_away()),
+                News::Again => {}
+                News::All(_) | News::Changed(_) | News::Gone(_) | News::Back => contact.works(),
             }
-            trouble.is_over();
             for r#type in self.differing(&news) {
                 agenda.add(r#type);
             }
@@ -132,7 +137,7 @@ impl Keeper {
             News::Gone(object) => {
                 Some(type_of(object)).filter(|r#type| wanted.contains_key(r#type)).into_iter().collect()
             }
-            News::Again | News::Trouble(_) => BTreeSet::new(),
+            News::Again | News::Back | News::Trouble(_) => BTreeSet::new(),
         }
     }
 
@@ -144,7 +149,12 @@ impl Keeper {
             let mended = self.mend(&r#type).await;
             turns.end(turn);
             let what = match mended {
-                Ok(Mended::Nothing) => continue,
+                Ok(Mended::Nothing) => {
+                    if agenda.trouble.of(r#type.clone()).end() {
+                        tracing::info!(r#type = %r#type, "a lifecycle object is as the config says again");
+                    }
+                    continue;
+                }
                 Ok(Mended::Changed) => "a lifecycle object was changed by others: it is as the config says again",
                 Ok(Mended::Deleted) => {
                     "a lifecycle object was deleted by others: it is created again, as the config says"
@@ -155,12 +165,18 @@ impl Keeper {
                     continue;
                 }
                 Err(error) => {
-                    agenda.trouble.goes_on("a lifecycle object is not as the config says; trying again", &error);
+                    // That nothing can be had at the moment is told of by what follows the objects.
+                    if !error.is_away() {
+                        let error = text::chain(&error);
+                        agenda.trouble.of(r#type.clone()).tell(|| {
+                            tracing::warn!(r#type = %r#type, error, "a lifecycle object is not as the config says; trying again");
+                        });
+                    }
                     agenda.try_again(r#type);
                     continue;
                 }
             };
-            agenda.trouble.is_over();
+            agenda.trouble.of(r#type.clone()).end();
             tracing::warn!(r#type = %r#type, "{what}");
             agenda.tried(r#type);
         }

@@ -3,9 +3,11 @@
 use std::convert::Infallible;
 
 use boskos_kube::{Client, Collection, Listing, Mirror, ReadError};
-use parking_lot::Mutex;
 
-use super::objects::{LifecycleObject, ResourceObject};
+use super::{
+    objects::{LifecycleObject, ResourceObject},
+    outage::{Contact, Outage},
+};
 
 /// All objects as they were last heard of.
 #[derive(Debug)]
@@ -26,12 +28,25 @@ impl Warm {
         }
     }
 
-    /// Follows the objects until it is dropped. `told` hears of each failure, and with `None` of all else.
-    pub async fn keep(&self, told: impl FnMut(Option<&ReadError>) + Send) -> Infallible {
-        let told = Mutex::new(told);
+    /// Follows the objects until it is dropped, and says so when it cannot.
+    pub async fn keep(&self, outage: &Outage) -> Infallible {
+        let told = |mut contact: Contact| {
+            move |failed: Option<&ReadError>| match failed {
+                Some(error) => contact.failed(error, error.is_away()),
+                None => contact.works(),
+            }
+        };
+        let resources = outage.contact(
+            "standing by, and nothing is heard of resources; trying again",
+            "standing by, and resources are heard of again",
+        );
+        let lifecycles = outage.contact(
+            "standing by, and nothing is heard of lifecycles; trying again",
+            "standing by, and lifecycles are heard of again",
+        );
         tokio::select! {
-            never = self.resources.keep(|trouble| (told.lock())(trouble)) => never,
-            never = self.lifecycles.keep(|trouble| (told.lock())(trouble)) => never,
+            never = self.resources.keep(told(resources)) => never,
+            never = self.lifecycles.keep(told(lifecycles)) => never,
         }
     }
 
