@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, process::Command};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     api_server::{deploy, new_name, shared},
@@ -208,6 +208,74 @@ fn update_config_knows_a_config_map_of_one_key_and_makes_one_where_there_is_none
     let made = api.object(&namespace, "configmap", "boskos-resources");
     assert_eq!(made["metadata"]["labels"]["app"], "boskos");
     assert!(made["data"]["boskos-resources.yaml"].as_str().unwrap().contains("third"));
+}
+
+#[test]
+fn update_config_updates_what_the_deployment_mounts_whatever_it_is_called_or_nothing() {
+    let api = shared();
+    let folder = tempfile::TempDir::new().unwrap();
+    let config = folder.path().join("cfg.yaml");
+    std::fs::write(&config, "resources:\n- {type: t, state: free, names: [newer]}\n").unwrap();
+    let check = format!("CHECK_CONFIG={} check-config --config", env!("CARGO_BIN_EXE_boskos-server"));
+    let update = [format!("CONFIG={}", config.display()), check];
+    let namespace = api.namespace("hashed");
+    for (map, literals) in [
+        ("boskos-resources", ["--from-literal=boskos-resources.yaml=older", "--from-literal=b=x"]),
+        ("boskos-resources-7f9k", ["--from-literal=cfg.yaml=older", "--from-literal=boskos-resources.yaml=x"]),
+        ("keys", ["--from-literal=one=older", "--from-literal=two=x"]),
+    ] {
+        api.kubectl(&[&["-n", &namespace, "create", "configmap", map], literals.as_slice()].concat());
+    }
+    let data = || -> Vec<Value> {
+        let maps = ["boskos-resources", "boskos-resources-7f9k", "keys"];
+        maps.map(|map| api.object(&namespace, "configmap", map)["data"].clone()).into()
+    };
+    let deployment = |args: Value, volumes: Value, mounts: Value| {
+        let mut object: Value = serde_json::from_str(MOUNTS).unwrap();
+        let pod = &mut object["spec"]["template"]["spec"];
+        pod["volumes"] = volumes;
+        pod["containers"][0]["args"] = args;
+        pod["containers"][0]["volumeMounts"] = mounts;
+        api.try_kubectl(&["-n", &namespace, "delete", "deployment", "boskos"], None);
+        api.kubectl_with(&["-n", &namespace, "create", "-f", "-"], Some(&object.to_string()));
+    };
+    let map = |name: &str| json!([{"name": "v", "configMap": {"name": name}}]);
+    let at = |path: &str| json!([{"name": "v", "mountPath": path}]);
+
+    // It cannot be told: nothing is changed, and said what to do.
+    let before = data();
+    for (args, volumes, mounts, why) in [
+        (json!([]), json!([{"name": "v", "emptyDir": {}}]), at("/etc/config"), "mounts none"),
+        (json!([]), map("keys"), at("/etc/config"), "keys has several keys or none"),
+        (json!(["--config=/elsewhere/cfg.yaml"]), map("keys"), at("/etc/config"), "nothing is mounted at /elsewhere/"),
+        (json!(["--config", "/x/cfg.yaml"]), json!([{"name": "v", "emptyDir": {}}]), at("/x"), "is of no ConfigMap"),
+    ] {
+        deployment(args, volumes, mounts);
+        let refused = make("update-config", &namespace, &update);
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(!refused.status.success() && said.contains(why) && said.contains("kubectl -n"), "{why}: {said}");
+        assert_eq!(data(), before, "{why}");
+    }
+
+    // The file that --config names, of the ConfigMap that is mounted there.
+    let newer = |value: &Value| value.as_str().unwrap().contains("newer");
+    deployment(
+        json!(["--log-level=info", "--config=/etc/config/cfg.yaml"]),
+        map("boskos-resources-7f9k"),
+        at("/etc/config"),
+    );
+    must_make("update-config", &namespace, &update);
+    let now = data();
+    assert!(newer(&now[1]["cfg.yaml"]), "{now:?}");
+    assert_eq!((&now[0], &now[1]["boskos-resources.yaml"], &now[2]), (&before[0], &"x".into(), &before[2]));
+    // By an item of it, mounted as one file.
+    let item = json!([{"name": "v", "configMap": {"name": "keys", "items": [{"key": "two", "path": "file"}]}}]);
+    let one_file = json!([{"name": "v", "mountPath": "/etc/boskos.yaml", "subPath": "file"}]);
+    deployment(json!(["-config", "/etc/boskos.yaml"]), item, one_file);
+    must_make("update-config", &namespace, &update);
+    let now = data();
+    assert!(newer(&now[2]["two"]), "{now:?}");
+    assert_eq!((&now[0], &now[2]["one"]), (&before[0], &"older".into()));
 }
 
 /// A Deployment of which the volume matters.
