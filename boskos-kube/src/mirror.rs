@@ -1,6 +1,9 @@
 //! All objects of a type as they were last heard of, which makes a list of them cheap.
 
-use std::{collections::HashMap, convert::Infallible};
+use std::{
+    collections::{HashMap, HashSet},
+    convert::Infallible,
+};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use parking_lot::Mutex;
@@ -76,33 +79,47 @@ impl<K: Object> Mirror<K> {
     ///
     /// # Errors
     ///
-    /// If the API server cannot be reached or says no.
+    /// If the API server cannot be reached or says no. What was held still is, for the next attempt.
     pub async fn list(&self) -> Result<Listing<K>, ReadError> {
-        let mut held = std::mem::take(&mut *self.held.lock());
-        if held.objects.is_empty() {
-            return self.collection.list().await;
+        if let Some(listing) = self.list_by_difference().await? {
+            return Ok(listing);
         }
+        // Before the list, so that all is not there twice.
+        *self.held.lock() = Held::default();
+        self.collection.list().await
+    }
+
+    /// The same, with what is held; `None` if that is not worth it, or void.
+    async fn list_by_difference(&self) -> Result<Option<Listing<K>>, ReadError> {
+        let newest = {
+            let held = self.held.lock();
+            if held.objects.is_empty() {
+                return Ok(None);
+            }
+            held.newest
+        };
         let now = self.collection.list_metas().await?;
         // Versions begin anew when etcd is restored from a backup: what has one may be another form then.
-        if now.version < held.newest {
-            return self.collection.list().await;
+        if now.version < newest {
+            return Ok(None);
         }
-        let (mut items, mut others) = (Vec::with_capacity(now.items.len()), Vec::new());
-        for meta in now.items {
-            match held.objects.remove(&meta.name).filter(|object| is_form(object.meta(), &meta)) {
-                Some(object) => items.push(object),
-                None => others.push(meta.name),
-            }
-        }
-        drop(held);
+        let others: HashSet<String> = {
+            let held = self.held.lock();
+            let is_held =
+                |meta: &&Meta| held.objects.get(&meta.name).is_some_and(|object| is_form(object.meta(), meta));
+            now.items.iter().filter(|meta| !is_held(meta)).map(|meta| meta.name.clone()).collect()
+        };
         if others.len() > ONE_BY_ONE {
-            return self.collection.list().await;
+            return Ok(None);
         }
         let read = stream::iter(&others).map(|name| self.collection.get(name)).buffer_unordered(SIDE_BY_SIDE);
         // One that is gone by now is told of as such by a watch that follows on the listing.
         let read: Vec<Option<K>> = read.try_collect().await?;
+        let mut held = std::mem::take(&mut *self.held.lock());
+        let unchanged = now.items.iter().filter(|meta| !others.contains(&meta.name));
+        let mut items: Vec<K> = unchanged.filter_map(|meta| held.objects.remove(&meta.name)).collect();
         items.extend(read.into_iter().flatten());
-        Ok(Listing { items, version: now.version })
+        Ok(Some(Listing { items, version: now.version }))
     }
 }
 

@@ -53,6 +53,12 @@ pub(crate) struct HeldSpec {
     pub(crate) lease_transitions: i64,
 }
 
+impl Typed {
+    pub(crate) fn name(&self) -> &str {
+        &self.metadata.name
+    }
+}
+
 impl Object for Typed {
     const DEFINITION: Definition =
         Definition { group: "boskos.k8s.io", version: "v1", plural: "resources", kind: "ResourceObject" };

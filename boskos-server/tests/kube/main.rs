@@ -19,6 +19,7 @@ mod ledger;
 mod load;
 mod manifests;
 mod mason_configs;
+mod mirrors;
 mod older_deployment;
 mod outage;
 mod replica;
