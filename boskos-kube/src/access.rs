@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderValue, header::USER_AGENT};
+use http::{
+    HeaderValue,
+    header::{InvalidHeaderValue, USER_AGENT},
+};
 use kube::{
     Client, Config,
     config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
@@ -32,7 +35,7 @@ pub struct Access {
     /// again when it changes.
     pub token_file: Option<PathBuf>,
     /// What the program calls itself, as `name/version`. The API server has the name as the manager of the
-    /// fields that it writes.
+    /// fields that it writes. Visible ASCII and blanks; empty for what the `kube` crate says.
     pub user_agent: &'static str,
 }
 
@@ -67,6 +70,15 @@ pub enum AccessError {
         /// What is wrong with it.
         #[source]
         source: std::io::Error,
+    },
+    /// What the program calls itself is no header.
+    #[error("{text:?} cannot be sent as the name of a program: visible ASCII and blanks can")]
+    UserAgent {
+        /// What it calls itself.
+        text: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: InvalidHeaderValue,
     },
     /// The client could not be made.
     #[error("cannot make a client")]
@@ -108,8 +120,10 @@ impl Access {
     ///
     /// # Errors
     ///
-    /// If kubeconfig, service account or token file are of no use.
+    /// If kubeconfig, service account, token file or the program's name are of no use.
     pub async fn client(&self) -> Result<Client, AccessError> {
+        let user_agent = HeaderValue::from_str(self.user_agent)
+            .map_err(|source| AccessError::UserAgent { text: self.user_agent, source })?;
         let mut config = match &self.kubeconfig {
             Some(path) => {
                 from_kubeconfig(path).await.map_err(|source| AccessError::Kubeconfig { path: path.clone(), source })?
@@ -124,8 +138,8 @@ impl Access {
                 ..kube::config::AuthInfo::default()
             };
         }
-        if !self.user_agent.is_empty() {
-            config.headers.push((USER_AGENT, HeaderValue::from_static(self.user_agent)));
+        if !user_agent.is_empty() {
+            config.headers.push((USER_AGENT, user_agent));
         }
         // Whoever calls knows what may be repeated.
         config.default_retry = false;
@@ -138,4 +152,19 @@ impl Access {
 async fn from_kubeconfig(path: &Path) -> Result<Config, KubeconfigError> {
     let kubeconfig = Kubeconfig::read_from(path)?;
     Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_program_whose_name_is_no_header_is_told_so() {
+        let access = Access { user_agent: "boskos\n/1", ..Access::default() };
+        let refused = access.client().now_or_never().expect("before anything is read").map(drop).unwrap_err();
+        assert!(matches!(refused, AccessError::UserAgent { .. }), "{refused:?}");
+        assert!(refused.to_string().starts_with(r#""boskos\n/1" cannot be sent"#), "{refused}");
+    }
 }

@@ -54,14 +54,17 @@ struct Agenda {
     trouble: Troubles<ResourceType>,
 }
 
-/// What was put right.
+/// What was done to have an object as it is to be.
 #[derive(Clone, Copy, Debug)]
 enum Mended {
-    /// It was as it is to be.
+    /// It was so already.
     Nothing,
-    Changed,
+    /// It said something else.
+    PutBack,
+    /// It was not there.
+    CreatedAgain,
+    /// It was not to be there.
     Deleted,
-    Created,
 }
 
 // === impl Keeper ===
@@ -155,11 +158,11 @@ impl Keeper {
                     }
                     continue;
                 }
-                Ok(Mended::Changed) => "a lifecycle object was changed by others: it is as the config says again",
-                Ok(Mended::Deleted) => {
+                Ok(Mended::PutBack) => "a lifecycle object was changed by others: it is as the config says again",
+                Ok(Mended::CreatedAgain) => {
                     "a lifecycle object was deleted by others: it is created again, as the config says"
                 }
-                Ok(Mended::Created) => "a lifecycle object that the config knows nothing of was deleted",
+                Ok(Mended::Deleted) => "a lifecycle object that the config knows nothing of was deleted",
                 Err(KubernetesError::NotLeading) => {
                     agenda.try_again(r#type);
                     continue;
@@ -201,17 +204,17 @@ impl Keeper {
             (Some(object), None) => {
                 let meta = object.metadata;
                 let deleted = objects.delete(name, &meta.uid, meta.resource_version).await;
-                return deleted.map(|()| Mended::Created).map_err(KubernetesError::Write);
+                return deleted.map(|()| Mended::Deleted).map_err(KubernetesError::Write);
             }
             (Some(object), Some(wanted)) => {
                 let (version, patch) = (object.metadata.resource_version, lifecycle::patch(&object, &wanted.record));
                 let patched = objects.patch(name, version, patch).await.map_err(KubernetesError::Write)?;
                 let changed = patched.metadata.resource_version != version;
-                (wanted, patched, if changed { Mended::Changed } else { Mended::Nothing })
+                (wanted, patched, if changed { Mended::PutBack } else { Mended::Nothing })
             }
             (None, Some(wanted)) => {
                 let body = lifecycle::body(&wanted.record);
-                (wanted, objects.create(name, body).await.map_err(KubernetesError::Write)?, Mended::Deleted)
+                (wanted, objects.create(name, body).await.map_err(KubernetesError::Write)?, Mended::CreatedAgain)
             }
         };
         let kept = lifecycle::read(&written);
