@@ -281,6 +281,8 @@ impl Shared {
         let mut contact = self
             .outage
             .contact("nothing is heard of changes by others; trying again", "changes by others are heard again");
+        // Everything was just read, so that whatever failed before is over.
+        contact.works();
         loop {
             let before = self.shelf.mark();
             let told = tokio::select! {
