@@ -52,10 +52,12 @@ struct Agenda {
     /// When one was last written, or tried to be.
     tried: BTreeMap<ResourceType, Instant>,
     trouble: Troubles<ResourceType>,
+    /// Who makes an object otherwise may do so for ever.
+    fights: Troubles<(ResourceType, Mended)>,
 }
 
 /// What was done to have an object as it is to be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Mended {
     /// It was so already.
     Nothing,
@@ -101,6 +103,8 @@ impl Keeper {
             "nothing is heard of changes of lifecycles by others; trying again",
             "changes of lifecycles by others are heard again",
         );
+        // Everything was just read, so that whatever failed before is over.
+        contact.works();
         loop {
             let next = agenda.next();
             let news = tokio::select! {
@@ -151,37 +155,24 @@ impl Keeper {
             turn.come().await;
             let mended = self.mend(&r#type).await;
             turns.end(turn);
-            let what = match mended {
-                Ok(Mended::Nothing) => {
-                    if agenda.trouble.of(r#type.clone()).end() {
-                        tracing::info!(r#type = %r#type, "a lifecycle object is as the config says again");
+            match mended {
+                Ok(mended) => {
+                    agenda.tell(&r#type, mended);
+                    if mended != Mended::Nothing {
+                        agenda.tried(r#type);
                     }
-                    continue;
                 }
-                Ok(Mended::PutBack) => "a lifecycle object was changed by others: it is as the config says again",
-                Ok(Mended::CreatedAgain) => {
-                    "a lifecycle object was deleted by others: it is created again, as the config says"
-                }
-                Ok(Mended::Deleted) => "a lifecycle object that the config knows nothing of was deleted",
-                Err(KubernetesError::NotLeading) => {
-                    agenda.try_again(r#type);
-                    continue;
-                }
+                Err(KubernetesError::NotLeading) => agenda.try_again(r#type),
                 Err(error) => {
                     // That nothing can be had at the moment is told of by what follows the objects.
                     if !error.is_away() {
                         let error = text::chain(&error);
-                        agenda.trouble.of(r#type.clone()).tell(|| {
-                            tracing::warn!(r#type = %r#type, error, "a lifecycle object is not as the config says; trying again");
-                        });
+                        let what = "a lifecycle object is not as the config says; trying again";
+                        agenda.trouble.of(r#type.clone()).tell(|| tracing::warn!(r#type = %r#type, error, "{what}"));
                     }
                     agenda.try_again(r#type);
-                    continue;
                 }
-            };
-            agenda.trouble.of(r#type.clone()).end();
-            tracing::warn!(r#type = %r#type, "{what}");
-            agenda.tried(r#type);
+            }
         }
     }
 
@@ -249,6 +240,31 @@ impl Agenda {
         self.tried.retain(|_, tried| *tried + PAUSE > now);
         let at = self.tried.get(&r#type).map_or(now, |tried| *tried + PAUSE);
         self.due.entry(r#type).or_insert(at);
+    }
+
+    /// Says what was done, of what others do again and again once in a while, and that trouble is over.
+    fn tell(&mut self, r#type: &ResourceType, mended: Mended) {
+        let mut is_over = self.trouble.of(r#type.clone()).end();
+        let what = match mended {
+            Mended::Nothing => None,
+            Mended::PutBack => Some("a lifecycle object was changed by others: it is as the config says again"),
+            Mended::CreatedAgain => {
+                Some("a lifecycle object was deleted by others: it is created again, as the config says")
+            }
+            Mended::Deleted => Some("a lifecycle object that the config knows nothing of was deleted"),
+        };
+        if let Some(what) = what {
+            let fight = self.fights.of((r#type.clone(), mended));
+            fight.tell(|| {
+                is_over = false;
+                tracing::warn!(r#type = %r#type, "{what}");
+            });
+            // Until it is begun anew.
+            fight.end();
+        }
+        if is_over {
+            tracing::info!(r#type = %r#type, "a lifecycle object is as the config says again");
+        }
     }
 
     fn tried(&mut self, r#type: ResourceType) {
