@@ -9,6 +9,8 @@ SOAK_SECONDS ?= 300
 NAMESPACE ?= boskos
 OVERLAY ?= deploy/overlays/example
 KUBECTL ?= kubectl
+# Not by the client: that copies each object into an annotation, which a large config has no room for.
+APPLY = $(KUBECTL) apply --server-side --force-conflicts
 CHECK_CONFIG ?= $(CARGO) run --quiet --release -p boskos-server -- check-config --config
 DEMO_BINARIES ?= $(TARGET)/debug
 
@@ -61,12 +63,14 @@ lint: ## formatting, clippy and docs, warnings are errors
 deny: ## licences, sources and banned crates
 	$(CARGO) deny check bans licenses sources
 
+namespace = $(KUBECTL) create namespace $(NAMESPACE) --dry-run=client -o yaml | $(KUBECTL) apply -f -
+
 # Kustomize's word for "as there, in another namespace" is a folder of one file.
 define in_namespace
 mkdir -p $(TARGET)/deploy/$(NAMESPACE)
 printf 'namespace: %s\nresources:\n- %s\n' '$(NAMESPACE)' "$$(realpath --relative-to=$(TARGET)/deploy/$(NAMESPACE) $(OVERLAY))" \
 	>$(TARGET)/deploy/$(NAMESPACE)/kustomization.yaml
-$(KUBECTL) create namespace $(NAMESPACE) --dry-run=client -o yaml | $(KUBECTL) apply -f -
+$(namespace)
 $(KUBECTL) kustomize $(TARGET)/deploy/$(NAMESPACE) >$(TARGET)/deploy/$(NAMESPACE).yaml
 endef
 
@@ -84,18 +88,19 @@ endef
 deployment: ## apply everything in OVERLAY to NAMESPACE; a config that is there stays
 	$(in_namespace)
 	$(keep_config)
-	$(KUBECTL) apply -f $(TARGET)/deploy/$(NAMESPACE).yaml
+	$(APPLY) -f $(TARGET)/deploy/$(NAMESPACE).yaml
 
 server-deployment: ## apply types, rights, the server and its services; a config that is there stays
 	$(in_namespace)
 	$(keep_config)
-	$(KUBECTL) apply -f deploy/base/crd.yaml
-	$(KUBECTL) -n $(NAMESPACE) apply -f $(TARGET)/deploy/$(NAMESPACE).yaml --selector 'app=boskos'
+	$(APPLY) -f deploy/base/crd.yaml
+	$(APPLY) -n $(NAMESPACE) -f $(TARGET)/deploy/$(NAMESPACE).yaml --selector 'app=boskos'
 
 service: ## apply the services
+	$(namespace)
 	sed 's/^  namespace: boskos$$/  namespace: $(NAMESPACE)/' deploy/base/service.yaml | $(KUBECTL) apply -f -
 
 update-config: ## check CONFIG, show what changes, put it into the ConfigMap that the server reads
 	@test '$(origin CONFIG)' != file || { echo 'say which config: make update-config CONFIG=cfg.yaml' >&2; exit 1; }
 	$(CHECK_CONFIG) $(CONFIG)
-	KUBECTL='$(KUBECTL)' deploy/update-config '$(NAMESPACE)' '$(CONFIG)'
+	KUBECTL='$(KUBECTL)' CONFIGMAP='$(CONFIGMAP)' KEY='$(KEY)' deploy/update-config '$(NAMESPACE)' '$(CONFIG)'

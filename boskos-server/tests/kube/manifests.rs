@@ -211,7 +211,7 @@ fn update_config_knows_a_config_map_of_one_key_and_makes_one_where_there_is_none
 }
 
 #[test]
-fn update_config_updates_what_the_deployment_mounts_whatever_it_is_called_or_nothing() {
+fn update_config_updates_what_the_deployment_mounts_or_says_what_it_cannot_tell() {
     let api = shared();
     let folder = tempfile::TempDir::new().unwrap();
     let config = folder.path().join("cfg.yaml");
@@ -220,62 +220,55 @@ fn update_config_updates_what_the_deployment_mounts_whatever_it_is_called_or_not
     let update = [format!("CONFIG={}", config.display()), check];
     let namespace = api.namespace("hashed");
     for (map, literals) in [
-        ("boskos-resources", ["--from-literal=boskos-resources.yaml=older", "--from-literal=b=x"]),
-        ("boskos-resources-7f9k", ["--from-literal=cfg.yaml=older", "--from-literal=boskos-resources.yaml=x"]),
-        ("keys", ["--from-literal=one=older", "--from-literal=two=x"]),
+        ("boskos-resources", &["--from-literal=boskos-resources.yaml=older"][..]),
+        ("boskos-resources-7f9k", &["--from-literal=cfg.yaml=older"]),
+        ("keys", &["--from-literal=one=older", "--from-literal=two=x"]),
     ] {
-        api.kubectl(&[&["-n", &namespace, "create", "configmap", map], literals.as_slice()].concat());
+        api.kubectl(&[&["-n", &namespace, "create", "configmap", map], literals].concat());
     }
-    let data = || -> Vec<Value> {
-        let maps = ["boskos-resources", "boskos-resources-7f9k", "keys"];
-        maps.map(|map| api.object(&namespace, "configmap", map)["data"].clone()).into()
-    };
-    let deployment = |args: Value, volumes: Value, mounts: Value| {
-        let mut object: Value = serde_json::from_str(MOUNTS).unwrap();
-        let pod = &mut object["spec"]["template"]["spec"];
-        pod["volumes"] = volumes;
-        pod["containers"][0]["args"] = args;
-        pod["containers"][0]["volumeMounts"] = mounts;
+    let data = |map: &str| api.object(&namespace, "configmap", map)["data"].clone();
+    let mounts = |volumes: &str| {
         api.try_kubectl(&["-n", &namespace, "delete", "deployment", "boskos"], None);
-        api.kubectl_with(&["-n", &namespace, "create", "-f", "-"], Some(&object.to_string()));
+        api.kubectl_with(&["-n", &namespace, "create", "-f", "-"], Some(&MOUNTS.replace("MOUNTED", volumes)));
     };
-    let map = |name: &str| json!([{"name": "v", "configMap": {"name": name}}]);
-    let at = |path: &str| json!([{"name": "v", "mountPath": path}]);
+    let newer = |value: &Value| value.as_str().unwrap().contains("newer");
 
-    // It cannot be told: nothing is changed, and said what to do.
-    let before = data();
-    for (args, volumes, mounts, why) in [
-        (json!([]), json!([{"name": "v", "emptyDir": {}}]), at("/etc/config"), "mounts none"),
-        (json!([]), map("keys"), at("/etc/config"), "keys has several keys or none"),
-        (json!(["--config=/elsewhere/cfg.yaml"]), map("keys"), at("/etc/config"), "nothing is mounted at /elsewhere/"),
-        (json!(["--config", "/x/cfg.yaml"]), json!([{"name": "v", "emptyDir": {}}]), at("/x"), "is of no ConfigMap"),
+    mounts("boskos-resources-7f9k");
+    must_make("update-config", &namespace, &update);
+    assert!(newer(&data("boskos-resources-7f9k")["cfg.yaml"]));
+    assert_eq!(data("boskos-resources")["boskos-resources.yaml"], "older");
+
+    for (mounted, why) in [
+        ("keys", "the ConfigMap keys has several keys: one two"),
+        ("keys\"}},{\"name\":\"w\",\"configMap\":{\"name\":\"other", "mounts several ConfigMaps: keys other"),
     ] {
-        deployment(args, volumes, mounts);
+        mounts(mounted);
         let refused = make("update-config", &namespace, &update);
         let said = String::from_utf8(refused.stderr).unwrap();
-        assert!(!refused.status.success() && said.contains(why) && said.contains("kubectl -n"), "{why}: {said}");
-        assert_eq!(data(), before, "{why}");
+        assert!(!refused.status.success() && said.contains(why) && said.contains("CONFIGMAP=NAME KEY=KEY"), "{said}");
+        assert_eq!(data("keys"), json!({"one": "older", "two": "x"}), "{why}");
     }
+    let told = ["CONFIGMAP=keys".to_owned(), "KEY=one".to_owned()];
+    must_make("update-config", &namespace, &[&update[..], &told].concat());
+    let keys = data("keys");
+    assert!(newer(&keys["one"]) && keys["two"] == "x", "{keys}");
+}
 
-    // The file that --config names, of the ConfigMap that is mounted there.
-    let newer = |value: &Value| value.as_str().unwrap().contains("newer");
-    deployment(
-        json!(["--log-level=info", "--config=/etc/config/cfg.yaml"]),
-        map("boskos-resources-7f9k"),
-        at("/etc/config"),
-    );
-    must_make("update-config", &namespace, &update);
-    let now = data();
-    assert!(newer(&now[1]["cfg.yaml"]), "{now:?}");
-    assert_eq!((&now[0], &now[1]["boskos-resources.yaml"], &now[2]), (&before[0], &"x".into(), &before[2]));
-    // By an item of it, mounted as one file.
-    let item = json!([{"name": "v", "configMap": {"name": "keys", "items": [{"key": "two", "path": "file"}]}}]);
-    let one_file = json!([{"name": "v", "mountPath": "/etc/boskos.yaml", "subPath": "file"}]);
-    deployment(json!(["-config", "/etc/boskos.yaml"]), item, one_file);
-    must_make("update-config", &namespace, &update);
-    let now = data();
-    assert!(newer(&now[2]["two"]), "{now:?}");
-    assert_eq!((&now[0], &now[2]["one"]), (&before[0], &"older".into()));
+#[test]
+fn configs_may_be_as_large_as_a_config_map() {
+    let api = shared();
+    let namespace = api.namespace("large");
+    must_make("deployment", &namespace, &[]);
+    let folder = tempfile::TempDir::new().unwrap();
+    let config = folder.path().join("cfg.yaml");
+    let names: Vec<String> = (0..20_000).map(|number| format!("a-project-of-some-length-{number:06}")).collect();
+    std::fs::write(&config, format!("resources:\n- {{type: t, state: free, names: [{}]}}\n", names.join(", ")))
+        .unwrap();
+    let check = format!("CHECK_CONFIG={} check-config --config", env!("CARGO_BIN_EXE_boskos-server"));
+    must_make("update-config", &namespace, &[format!("CONFIG={}", config.display()), check]);
+    let text = api.object(&namespace, "configmap", "boskos-resources")["data"]["boskos-resources.yaml"].clone();
+    assert!(text.as_str().unwrap().contains("019999"));
+    must_make("deployment", &namespace, &[]);
 }
 
 /// A Deployment of which the volume matters.
