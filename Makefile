@@ -98,7 +98,7 @@ server-deployment: ## apply types, rights, the server and its services; a config
 
 service: ## apply the services
 	$(namespace)
-	sed 's/^  namespace: boskos$$/  namespace: $(NAMESPACE)/' deploy/base/service.yaml | $(KUBECTL) apply -f -
+	sed 's/^  namespace: boskos$$/  namespace: $(NAMESPACE)/' deploy/base/service.yaml | $(APPLY) -f -
 
 update-config: ## check CONFIG, show what changes, put it into the ConfigMap that the server reads
 	@test '$(origin CONFIG)' != file || { echo 'say which config: make update-config CONFIG=cfg.yaml' >&2; exit 1; }

@@ -69,6 +69,14 @@ mod tests {
     }
 
     #[test]
+    fn each_is_escaped_by_itself() {
+        let special = (0..0x20).chain(['"', '\\', '<', '>', '&', '\u{2028}', '\u{2029}'].map(u32::from));
+        for character in special.filter_map(char::from_u32) {
+            assert!(escaped(&character.to_string()).starts_with("\"\\"), "{character:?}");
+        }
+    }
+
+    #[test]
     fn what_is_escaped_reads_back() {
         let text: String = (0..0x3000).filter_map(char::from_u32).collect();
         assert_eq!(serde_json::from_str::<String>(&escaped(&text)).unwrap(), text);
