@@ -5,8 +5,10 @@ use std::{borrow::Borrow, fmt};
 use arcstr::ArcStr;
 use serde::{Deserialize, Serialize};
 
+use crate::state;
+
 macro_rules! word {
-    ($(#[$doc:meta])* $name:ident) => {
+    ($(#[$doc:meta])* $name:ident made by $make:path) => {
         $(#[$doc])*
         ///
         /// Cloning shares the text. One pointer wide: a million resources have four of them each.
@@ -24,13 +26,13 @@ macro_rules! word {
 
         impl From<&str> for $name {
             fn from(text: &str) -> Self {
-                Self(text.into())
+                Self($make(text))
             }
         }
 
         impl From<String> for $name {
             fn from(text: String) -> Self {
-                Self(text.into())
+                Self($make(&text))
             }
         }
 
@@ -56,19 +58,26 @@ macro_rules! word {
 
 word! {
     /// The name of one resource, unique among all types.
-    ResourceName
+    ResourceName made by ArcStr::from
 }
 word! {
     /// What kind of thing a resource is.
-    ResourceType
+    ResourceType made by ArcStr::from
 }
 word! {
     /// The state a resource is in: any text; [`crate::state`] has those with a meaning.
-    State
+    State made by state::text
 }
 word! {
     /// Who holds a resource. "Nobody" is `None`, never the empty text.
-    Owner
+    Owner made by ArcStr::from
+}
+
+impl State {
+    /// Whether all states with this text share it, however they were made.
+    pub(crate) fn is_constant(&self) -> bool {
+        ArcStr::is_static(&self.0)
+    }
 }
 
 impl Owner {

@@ -2,6 +2,8 @@
 //!
 //! Any text is a state; these are constants, not a closed set.
 
+use arcstr::{ArcStr, literal};
+
 /// Ready to be acquired.
 pub const FREE: &str = "free";
 /// In use.
@@ -26,4 +28,31 @@ pub const KNOWN: [&str; 7] = [BUSY, CLEANING, DIRTY, FREE, LEASED, TO_BE_DELETED
 #[must_use]
 pub fn is_known(state: &str) -> bool {
     KNOWN.contains(&state)
+}
+
+/// `text` for a state to hold. Those with a meaning are in nearly all resources, and nobody counts who holds them.
+pub(crate) fn text(text: &str) -> ArcStr {
+    match text {
+        FREE => literal!(FREE),
+        BUSY => literal!(BUSY),
+        DIRTY => literal!(DIRTY),
+        CLEANING => literal!(CLEANING),
+        LEASED => literal!(LEASED),
+        TO_BE_DELETED => literal!(TO_BE_DELETED),
+        TOMBSTONE => literal!(TOMBSTONE),
+        OTHER => literal!(OTHER),
+        any => any.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_what_they_were_made_of() {
+        for state in KNOWN.into_iter().chain([OTHER, "", "quarantined", "Free"]) {
+            assert_eq!(text(state), state);
+        }
+    }
 }

@@ -265,7 +265,7 @@ impl Steward {
             if inner.ranch.has_effects() {
                 continue;
             }
-            if worked || !inner.ranch.next_wake().at_once {
+            if worked || !inner.ranch.has_work() {
                 return parcels;
             }
             worked = true;

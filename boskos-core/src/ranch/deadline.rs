@@ -16,12 +16,18 @@ pub struct Wake {
 }
 
 impl Ranch {
+    /// Whether [`Self::work`] has something to do already.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        let keeps = !self.upkeep.is_empty() && !self.syncing;
+        let chores = !self.resets.is_empty() || keeps;
+        // Resets that nothing will be written of are answered at once.
+        chores && self.is_able() || self.halted && !self.resets.is_empty()
+    }
+
     /// When [`Self::work`] is to be called next.
     #[must_use]
     pub fn next_wake(&self) -> Wake {
-        let able = !self.halted && self.room_for_chores() > 0;
-        let keeps = !self.upkeep.is_empty() && !self.syncing;
-        let chores = !self.resets.is_empty() || keeps;
         let mono = [
             self.places.first_deadline(),
             self.watches.first_deadline(),
@@ -29,11 +35,15 @@ impl Ranch {
             self.owed_at.filter(|_| !self.halted),
         ];
         Wake {
-            // Resets that nothing will be written of are answered at once.
-            at_once: chores && able || self.halted && !self.resets.is_empty(),
+            at_once: self.has_work(),
             mono: mono.into_iter().flatten().min(),
-            wall: self.inventory.first_expiring().map(|(at, _)| at).filter(|_| able && !self.syncing),
+            wall: self.inventory.first_expiring().map(|(at, _)| at).filter(|_| self.is_able() && !self.syncing),
         }
+    }
+
+    /// Whether more changes may be sent off.
+    fn is_able(&self) -> bool {
+        !self.halted && self.room_for_chores() > 0
     }
 
     /// Ends waits and places whose time is over.

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use super::{
     Ranch,
     command::{AcquireByState, CallId, Command, Receipt},
+    kind::KindKey,
     plan::{Delete, LifecycleRecord, PlaceNumber, Plan, PlanId, Put, Record, ResourceKey, Transition, Write},
     pool::PoolKey,
 };
@@ -163,7 +164,8 @@ impl Ranch {
         now: Now,
     ) {
         self.inventory.unindex(key);
-        self.inventory.share_words(&mut to.resource);
+        let kind = self.inventory.kind_key_likely(&to.resource.r#type, self.inventory.get(key).kind);
+        self.inventory.share_words(&mut to.resource, kind);
         let fresh = self.next_sequence();
         if age == Age::Fresh {
             to.sequence = fresh;
@@ -189,7 +191,7 @@ impl Ranch {
         if from.resource.owner.is_none() {
             self.add_candidate(draft, pool);
         }
-        self.add_target_candidate(draft, &to);
+        self.add_target_candidate(draft, &to, kind);
         self.inventory.get_mut(key).flight = Some(draft.id);
         let to = Arc::new(to);
         draft.writes.push(Write::Put(Put { key, replaces: Some(version), record: to.clone(), transition, moves_only }));
@@ -230,12 +232,14 @@ impl Ranch {
         let id = self.next_sequence();
         record.sequence = id;
         record.last_transition = id;
-        self.inventory.share_words(&mut record.resource);
+        let kind = self.inventory.kind_key(record.resource.r#type.as_str());
+        self.inventory.share_words(&mut record.resource, kind);
         let counted = self.counted_as(&record.resource.state);
         let transition = transition(id, 0, &record, None, Some(counted.clone()), now);
         let record = Arc::new(record);
         let key = self.inventory.add(None, record.clone(), 0);
-        self.add_target_candidate(draft, &record);
+        let kind = self.inventory.get(key).kind;
+        self.add_target_candidate(draft, &record, Some(kind));
         let slot = self.inventory.get_mut(key);
         slot.flight = Some(draft.id);
         slot.phantom = true;
@@ -256,9 +260,10 @@ impl Ranch {
         key
     }
 
-    fn add_target_candidate(&mut self, draft: &mut Draft, to: &Record) {
+    /// [`Self::add_candidate`] for the form that a resource gets; `kind` is the key of its type, if there is one.
+    fn add_target_candidate(&mut self, draft: &mut Draft, to: &Record, kind: Option<KindKey>) {
         if to.resource.owner.is_none() {
-            let kind = self.inventory.kind_or_new(&to.resource.r#type);
+            let kind = kind.unwrap_or_else(|| self.inventory.kind_or_new(&to.resource.r#type));
             let pool = self.inventory.pool_or_new(kind, &to.resource.state);
             self.add_candidate(draft, pool);
         }

@@ -25,7 +25,8 @@ impl Ranch {
     fn observe_new(&mut self, foreign: Foreign, now: Now) {
         let Some(resource) = foreign.now else { return };
         let mut record = Record::new(resource);
-        self.inventory.share_words(&mut record.resource);
+        let kind = self.inventory.kind_key(record.resource.r#type.as_str());
+        self.inventory.share_words(&mut record.resource, kind);
         record.sequence = self.next_sequence();
         self.snapshots.note(&record.resource, false);
         let key = self.inventory.add(None, Arc::new(record), foreign.version);
@@ -46,7 +47,8 @@ impl Ranch {
         let before = slot.record.clone();
         let mut record = Record { resource, sequence: self.next_sequence(), ..Record::clone(&before) };
         record.leaving = stays_leaving(&before, &record);
-        self.inventory.share_words(&mut record.resource);
+        let kind = self.inventory.kind_key(record.resource.r#type.as_str());
+        self.inventory.share_words(&mut record.resource, kind);
         self.inventory.replace(key, Arc::new(record), foreign.version);
         self.look_after(old_kind);
         self.arrived_from_outside(key, now);

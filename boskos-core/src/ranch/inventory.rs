@@ -176,6 +176,11 @@ impl Inventory {
         self.kinds.iter().map(|(index, kind)| (KindKey::new(index), kind))
     }
 
+    /// [`Self::kind_key`] of a type that is most likely the one with the key `likely`.
+    pub(super) fn kind_key_likely(&self, r#type: &ResourceType, likely: KindKey) -> Option<KindKey> {
+        if self.kind(likely).r#type == *r#type { Some(likely) } else { self.kind_key(r#type.as_str()) }
+    }
+
     pub(super) fn kind_or_new(&mut self, r#type: &ResourceType) -> KindKey {
         if let Some(key) = self.kind_by_type.get(r#type) {
             return *key;
@@ -238,13 +243,15 @@ impl Inventory {
         }
     }
 
-    /// Lets a resource hold the texts of its type's pools and owners rather than equal ones of its own: commands bring
-    /// new ones, and a million resources would keep theirs.
-    pub(super) fn share_words(&self, resource: &mut Resource) {
-        let Some((r#type, kind)) = self.kind_by_type.get_key_value(&resource.r#type) else { return };
-        resource.r#type = r#type.clone();
-        let kind = self.kind(*kind);
-        if let Some((state, _)) = kind.pools.get_key_value(&resource.state) {
+    /// Lets a resource hold the texts of its type (by its key, if there is one) and of its type's pools and owners
+    /// rather than equal ones of its own: commands bring new ones, and a million resources would keep theirs.
+    pub(super) fn share_words(&self, resource: &mut Resource, kind: Option<KindKey>) {
+        let Some(kind) = kind else { return };
+        let kind = self.kind(kind);
+        resource.r#type = kind.r#type.clone();
+        if !resource.state.is_constant()
+            && let Some((state, _)) = kind.pools.get_key_value(&resource.state)
+        {
             resource.state = state.clone();
         }
         if let Some(owner) = &mut resource.owner
@@ -301,7 +308,8 @@ impl Inventory {
     /// Gives a resource its new committed form: out of the old counts, into the new ones. The
     /// resource stays out of the indexes. Pools that this empties are left to the caller.
     pub(super) fn replace(&mut self, key: ResourceKey, record: Arc<Record>, version: Version) -> Arc<Record> {
-        let kind = self.kind_or_new(&record.resource.r#type);
+        let r#type = &record.resource.r#type;
+        let kind = self.kind_key_likely(r#type, self.get(key).kind).unwrap_or_else(|| self.kind_or_new(r#type));
         let pool = self.pool_or_new(kind, &record.resource.state);
         if !self.get(key).phantom {
             self.count_out(key);

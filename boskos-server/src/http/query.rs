@@ -2,21 +2,24 @@
 
 use std::{borrow::Cow, iter};
 
+use memchr::memchr3;
+
 /// The decoded pairs of `query`, in its order.
 ///
 /// `+` is a space and `%XX` a byte, in keys as in values; bytes that are no UTF-8 become U+FFFD. A pair with a bad
 /// escape or a `;` is left out, as is an empty one. Only pairs that need decoding allocate.
 pub fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    // Most queries have nothing in them that is encoded.
+    let is_plain = memchr3(b'%', b'+', b';', query.as_bytes()).is_none();
     let mut rest = query;
     iter::from_fn(move || {
         while !rest.is_empty() {
-            let Look { end, equals, is_plain, is_bad } = Look::at_first(rest);
-            let pair = &rest[..end];
-            rest = rest.get(end + 1..).unwrap_or("");
-            if pair.is_empty() || is_bad {
+            let pair;
+            (pair, rest) = split_at_byte(rest, b'&');
+            if pair.is_empty() || !is_plain && pair.contains(';') {
                 continue;
             }
-            let (key, value) = equals.map_or((pair, ""), |at| (&pair[..at], &pair[at + 1..]));
+            let (key, value) = split_at_byte(pair, b'=');
             if is_plain {
                 return Some((Cow::Borrowed(key), Cow::Borrowed(value)));
             }
@@ -28,33 +31,10 @@ pub fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> 
     })
 }
 
-/// What one look at the bytes of a pair tells.
-struct Look {
-    end: usize,
-    equals: Option<usize>,
-    /// Nothing in it is encoded.
-    is_plain: bool,
-    is_bad: bool,
-}
-
-impl Look {
-    /// Looks at the first pair of a query.
-    fn at_first(query: &str) -> Self {
-        let mut look = Self { end: query.len(), equals: None, is_plain: true, is_bad: false };
-        for (at, byte) in query.bytes().enumerate() {
-            match byte {
-                b'&' => {
-                    look.end = at;
-                    break;
-                }
-                b'=' => look.equals = look.equals.or(Some(at)),
-                b'%' | b'+' => look.is_plain = false,
-                b';' => look.is_bad = true,
-                _ => {}
-            }
-        }
-        look
-    }
+/// What is before and behind the first `byte`, an ASCII character; all and nothing if there is none.
+fn split_at_byte(text: &str, byte: u8) -> (&str, &str) {
+    // Too short for memchr to pay.
+    text.bytes().position(|other| other == byte).map_or((text, ""), |at| (&text[..at], &text[at + 1..]))
 }
 
 /// The first value of `key` in `query`.
