@@ -21,7 +21,8 @@ impl<'a> Comparison<'a> {
     /// Begins a comparison with `config`.
     #[must_use]
     pub fn new(config: &'a Config) -> Self {
-        let mut names: Vec<_> = config.names().collect();
+        let mut names = Vec::with_capacity(config.names_count());
+        names.extend(config.names());
         names.sort_unstable_by_key(|(name, ..)| *name);
         let lifecycles = config.lifecycles.iter().map(|lifecycle| (&lifecycle.r#type, lifecycle)).collect();
         Self { names, passed: 0, lifecycles }

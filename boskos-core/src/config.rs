@@ -107,6 +107,12 @@ impl Config {
     pub fn names(&self) -> impl Iterator<Item = (&ResourceName, &ResourceType, &State)> {
         self.statics.iter().flat_map(|entry| entry.names.iter().map(|name| (name, &entry.r#type, &entry.state)))
     }
+
+    /// How many names are listed.
+    #[must_use]
+    pub fn names_count(&self) -> usize {
+        self.statics.iter().map(|entry| entry.names.len()).sum()
+    }
 }
 
 impl From<SyntaxError> for ConfigError {

@@ -143,6 +143,17 @@ fn as_text<S: serde::Serializer>(duration: &GoDuration, serializer: S) -> Result
     serializer.collect_str(duration)
 }
 
+// === impl Difference ===
+
+impl Difference {
+    /// Whether applying the config would change nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self { add, delete, remake, adopt, lifecycles, drain } = self;
+        [add, delete, remake, adopt].iter().all(|names| names.count == 0) && lifecycles.is_empty() && drain.is_empty()
+    }
+}
+
 // === impl Names ===
 
 impl Names {

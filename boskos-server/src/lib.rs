@@ -12,6 +12,7 @@ pub mod gate;
 pub mod http;
 pub mod instruments;
 pub mod known_good;
+mod listed;
 pub mod replica;
 pub mod route;
 pub mod server;

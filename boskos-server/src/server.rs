@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use boskos_core::{
-    GoDuration, Resource, ResourceName, ResourceType, State,
+    GoDuration, ResourceName, ResourceType, State,
     config::Config,
     ranch::{
         Limits as RanchLimits, Loader,
@@ -15,7 +15,6 @@ use boskos_runtime::{
     follow::Watch,
     health::{self, Readiness},
 };
-use hashbrown::HashMap;
 use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot},
@@ -30,6 +29,7 @@ use crate::{
     follower::{Follower, log_applied},
     http::{Drained, Limits as HttpLimits},
     instruments::{Instruments, RanchGauges},
+    listed::Listed,
     steward::Steward,
     store::{LoadSink, Store, StoreError},
     sync::{self, SyncError},
@@ -214,18 +214,16 @@ pub(crate) async fn load(
     clock: Clock,
     config: impl FnOnce() -> Result<Config, ConfigFileError> + Send + 'static,
 ) -> Result<(Arc<Steward>, Config), StartError> {
-    let config = tokio::task::spawn_blocking(config);
+    let config = tokio::task::spawn_blocking(move || config().map(|config| (Listed::by(&config), config)));
     let names = Box::new(|| ResourceName::from(uuid::Uuid::new_v4().to_string()));
     let mut sink = Sink(Loader::new(options.ranch.clone(), names, clock.now()));
     let filling = store.clone();
     let loaded = tokio::task::spawn_blocking(move || filling.load(&mut sink).map(|()| sink.0));
-    let config = joined(config.await)?;
+    let (mut listed, config) = joined(config.await)?;
     let mut loader = joined(loaded.await)?;
     let (ranch, config) = joined(
         tokio::task::spawn_blocking(move || {
-            let listed: HashMap<&ResourceName, &ResourceType> =
-                config.names().map(|(name, r#type, _)| (name, r#type)).collect();
-            loader.mark_listed(|resource: &Resource| listed.get(&resource.name) == Some(&&resource.r#type));
+            loader.mark_listed(|resource| listed.has(resource));
             drop(listed);
             let mut ranch = loader.finish();
             // What the config lists is known, and the lifecycles are still those of the one before.

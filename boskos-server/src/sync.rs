@@ -48,6 +48,9 @@ pub fn difference(steward: &Steward, config: &Config) -> Difference {
         after = Some(last.name.clone());
         let mut changes = Vec::new();
         comparison.name_changes(&page, &mut changes);
+        if changes.is_empty() {
+            continue;
+        }
         let views: BTreeMap<&ResourceName, &NameView> = page.iter().map(|view| (&view.name, view)).collect();
         for change in &changes {
             sort_change(change, &views, config, &mut found);
@@ -114,6 +117,10 @@ async fn apply_here(
     let found = difference(steward, config);
     warn_of_mass_deletion(steward, &found);
     let mut sync = UnderWay::begin(steward, config, stop)?;
+    // Mostly at a start; looking once more would find the same.
+    if found.is_empty() {
+        return sync.end().map(|()| found);
+    }
     let mut comparison = Comparison::new(config);
     let lifecycles = comparison.lifecycle_changes(&steward.read(|ranch, _| ranch.lifecycles()));
     sync.step(lifecycles).await?;
@@ -183,7 +190,7 @@ impl Drop for UnderWay<'_> {
 
 /// The states that a config names, each once.
 pub(crate) fn states_of(config: &Config) -> HashSet<State> {
-    let listed = config.names().map(|(_, _, state)| state);
+    let listed = config.statics.iter().map(|entry| &entry.state);
     let initial = config.lifecycles.iter().map(|lifecycle| &lifecycle.state);
     let mut states = HashSet::new();
     for state in listed.chain(initial) {

@@ -151,7 +151,8 @@ impl Checker {
         };
         let hasher = DefaultHashBuilder::default();
         // Places and not names: a million of them are eight megabytes.
-        let mut seen: HashTable<(u32, u32)> = HashTable::new();
+        let count = statics.iter().map(|(_, entry)| entry.names.len()).sum();
+        let mut seen: HashTable<(u32, u32)> = HashTable::with_capacity(count);
         for (at_entry, (index, entry)) in (0_u32..).zip(statics) {
             for (at_name, name) in (0_u32..).zip(&entry.names) {
                 // Noted already.

@@ -28,7 +28,7 @@ const CHECKPOINT_PAGES: u32 = 2_000;
 const WRITER_CACHE_KIB: u32 = 32 * 1024;
 
 /// What each reading connection may cache, in KiB.
-const READER_CACHE_KIB: u32 = 8 * 1024;
+const READER_CACHE_KIB: u32 = 1024;
 
 /// How long someone else's write lock, an operator's tool's for instance, is waited for.
 const BUSY: Duration = Duration::from_secs(2);

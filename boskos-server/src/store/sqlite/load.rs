@@ -35,6 +35,13 @@ pub(super) enum RowError {
     Damage(Damage),
 }
 
+/// The reading thread's end. Chunks come back when they are empty: new ones would be as many bytes of fresh memory as
+/// all resources together.
+struct Chunks {
+    chunks: mpsc::SyncSender<Vec<Stored>>,
+    empties: mpsc::Receiver<Vec<Stored>>,
+}
+
 /// What is known after all resources were read.
 struct Tally {
     resources: u64,
@@ -90,33 +97,31 @@ fn load_resources(
     late: LateForms,
 ) -> Result<Tally, SqliteError> {
     sink.expect_resources(usize::try_from(expected).unwrap_or(0));
-    let (chunks, received) = mpsc::sync_channel::<Vec<Stored>>(CHUNKS);
+    let (chunks, received) = mpsc::sync_channel(CHUNKS);
+    let (emptied, empties) = mpsc::channel();
     thread::scope(|scope| {
         let reading = thread::Builder::new()
             .name("store-reader".to_owned())
             .spawn_scoped(scope, move || {
-                let mut tally = read_resources(&connection, &late, &chunks)?;
-                drop(chunks);
+                let mut tally = read_resources(&connection, &late, &Chunks { chunks, empties })?;
                 tally.highest = tally.highest.max(verify_history(&connection)?);
                 Ok(tally)
             })
             .map_err(SqliteError::Thread)?;
-        for chunk in received {
-            chunk.into_iter().for_each(|stored| sink.resource(stored));
+        for mut chunk in received {
+            chunk.drain(..).for_each(|stored| sink.resource(stored));
+            // Not wanted any more once all is read.
+            let _ = emptied.send(chunk);
         }
         let tally = reading.join().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked));
         tally.map_err(|error: RowError| error.in_file(path))
     })
 }
 
-fn read_resources(
-    connection: &Connection,
-    late: &LateForms,
-    chunks: &mpsc::SyncSender<Vec<Stored>>,
-) -> Result<Tally, RowError> {
+fn read_resources(connection: &Connection, late: &LateForms, chunks: &Chunks) -> Result<Tally, RowError> {
     let mut tally = Tally { resources: 0, highest: 0 };
     let mut words = Words::default();
-    let mut chunk = Vec::with_capacity(CHUNK);
+    let mut chunk = chunks.empty();
     each::<ResourceColumns<'static>, _>(connection, "", |row| {
         tally.resources += 1;
         tally.highest = tally.highest.max(row.highest());
@@ -126,12 +131,11 @@ fn read_resources(
         }
         chunk.push(stored);
         if chunk.len() == CHUNK {
-            // The other side takes everything until this one hangs up.
-            let _ = chunks.send(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK)));
+            chunks.send(std::mem::replace(&mut chunk, chunks.empty()));
         }
         Ok(())
     })?;
-    let _ = chunks.send(chunk);
+    chunks.send(chunk);
     Ok(tally)
 }
 
@@ -208,6 +212,19 @@ impl Marks {
             Ok(())
         })?;
         Ok(marks)
+    }
+}
+
+// === impl Chunks ===
+
+impl Chunks {
+    fn empty(&self) -> Vec<Stored> {
+        self.empties.try_recv().unwrap_or_else(|_| Vec::with_capacity(CHUNK))
+    }
+
+    fn send(&self, chunk: Vec<Stored>) {
+        // The other side takes everything until this one hangs up.
+        let _ = self.chunks.send(chunk);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Rows of the table `resource`.
 
-use std::hash::Hash;
+use std::{borrow::Borrow, hash::Hash};
 
 use boskos_core::{
     Owner, Resource, ResourceType, State, UserData, WallTime,
@@ -30,9 +30,17 @@ pub(in super::super) struct ResourceColumns<'a> {
 /// Words that many rows have in common, each kept once.
 #[derive(Debug, Default)]
 pub(in super::super) struct Words {
-    types: HashSet<ResourceType>,
-    states: HashSet<State>,
-    owners: HashSet<Owner>,
+    types: Shared<ResourceType>,
+    states: Shared<State>,
+    owners: Shared<Owner>,
+}
+
+/// Words of one kind.
+#[derive(Debug)]
+struct Shared<T> {
+    met: HashSet<T>,
+    /// That of the row before, which often has the same.
+    last: Option<T>,
 }
 
 impl<'a> Columns<'a> for ResourceColumns<'a> {
@@ -142,10 +150,10 @@ impl<'a> ResourceColumns<'a> {
             })?,
         };
         let resource = Resource {
-            r#type: shared(&mut words.types, self.r#type),
+            r#type: words.types.get(self.r#type),
             name: self.name.into(),
-            state: shared(&mut words.states, self.state),
-            owner: self.owner.map(|owner| shared(&mut words.owners, owner)),
+            state: words.states.get(self.state),
+            owner: self.owner.map(|owner| words.owners.get(owner)),
             last_update: WallTime::from_nanos(self.updated),
             user_data,
             expiration: self.expires.map(WallTime::from_nanos),
@@ -160,10 +168,23 @@ impl<'a> ResourceColumns<'a> {
     }
 }
 
-/// The word as it was met first.
-fn shared<T>(words: &mut HashSet<T>, word: &str) -> T
+// === impl Shared ===
+
+impl<T> Default for Shared<T> {
+    fn default() -> Self {
+        Self { met: HashSet::new(), last: None }
+    }
+}
+
+impl<T> Shared<T>
 where
-    T: Clone + Eq + Hash + std::borrow::Borrow<str> + for<'a> From<&'a str>,
+    T: Clone + Eq + Hash + Borrow<str> + for<'a> From<&'a str>,
 {
-    words.get_or_insert_with(word, |word| T::from(word)).clone()
+    /// The word as it was met first.
+    fn get(&mut self, word: &str) -> T {
+        match &self.last {
+            Some(last) if last.borrow() == word => last.clone(),
+            _ => self.last.insert(self.met.get_or_insert_with(word, |word| T::from(word)).clone()).clone(),
+        }
+    }
 }
