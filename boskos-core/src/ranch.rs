@@ -14,6 +14,7 @@ pub mod plan;
 
 mod acquire;
 mod acquire_by_state;
+mod backlog;
 mod deadline;
 mod flight;
 mod foreign;
@@ -28,6 +29,7 @@ mod reopen;
 mod reset;
 mod settle;
 mod snapshot;
+mod surplus;
 mod sync;
 mod undo;
 mod update;
@@ -45,6 +47,7 @@ use std::{
 use hashbrown::{HashMap, HashSet};
 
 use self::{
+    backlog::Backlog,
     command::{CallId, Command, Effects, Refusal, Reply},
     flight::Flight,
     inventory::Inventory,
@@ -55,7 +58,6 @@ use self::{
     reset::Gather,
     snapshot::Snapshots,
     sync::Fate,
-    undo::Owed,
     waiting::Waiting,
     watch::Watches,
 };
@@ -66,7 +68,7 @@ pub use self::{
     sync::NameView,
     view::{Counts, LifecycleView, Metric, PlaceView, PoolView},
 };
-use crate::{MonoTime, Now, ResourceName, State, state};
+use crate::{Now, ResourceName, State, state};
 
 /// Where generated names come from: each call yields a new one.
 pub type Names = Box<dyn FnMut() -> ResourceName + Send>;
@@ -82,7 +84,8 @@ pub struct Limits {
     pub parked: usize,
     /// Commands that wait for one resource in flight.
     pub waiting_per_resource: usize,
-    /// Changes made in one go by resets, syncs and upkeep.
+    /// Changes made in one go by resets, syncs, upkeep and what follows an outage; resources looked at in one go for
+    /// calls that watch, and for those that are too many of their type.
     pub step: usize,
     /// How long a snapshot may be read: about as long as a slow link needs for a million resources.
     pub listing: Duration,
@@ -113,10 +116,7 @@ pub struct Ranch {
     upkeep: BTreeSet<KindKey>,
     watches: Watches,
     snapshots: Snapshots,
-    /// To be written once the store is there again.
-    owed: Vec<Owed>,
-    /// When that is tried again by itself.
-    owed_at: Option<MonoTime>,
+    backlog: Backlog,
     /// States with totals of their own beside the known ones.
     named_states: HashSet<State>,
     halted: bool,
@@ -185,16 +185,6 @@ impl Ranch {
         self.halted = true;
     }
 
-    /// The store can be written again.
-    pub fn resume(&mut self, now: Now) {
-        self.halted = false;
-        self.pay_owed(now);
-        self.carry_out_fates(now);
-        self.serve_all_queues(now);
-        let dynamic = self.inventory.kinds().filter(|(_, kind)| kind.lifecycle.is_some()).map(|(key, _)| key);
-        self.upkeep.extend(dynamic);
-    }
-
     /// Whether the store is taken to be out of reach.
     #[must_use]
     pub const fn is_halted(&self) -> bool {
@@ -206,11 +196,12 @@ impl Ranch {
     pub fn work(&mut self, now: Now) -> bool {
         let mut budget = self.limits.step;
         self.end_places_and_waits(now, &mut budget);
+        self.search(now);
         if self.halted {
             self.abandon_resets();
             return budget == 0;
         }
-        self.pay_owed_if_due(now);
+        self.make_up(now, &mut budget);
         let more = budget == 0;
         let mut chores = budget.min(self.room_for_chores());
         self.continue_resets(now, &mut chores);
@@ -225,9 +216,11 @@ impl Ranch {
     /// being written.
     pub fn wind_down(&mut self, now: Now) -> bool {
         if !self.halted {
-            self.pay_owed(now);
+            self.backlog.try_owed();
+            let mut budget = self.limits.step;
+            self.pay_owed(now, &mut budget);
         }
-        self.flights.is_empty() && self.owed.is_empty()
+        self.flights.is_empty() && self.backlog.owes_nothing()
     }
 
     /// How many more changes of resets and upkeep may be sent off.

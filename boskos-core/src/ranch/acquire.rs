@@ -216,13 +216,12 @@ impl Ranch {
         true
     }
 
-    /// Serves every queue as far as it goes: after a time in which nothing was granted.
-    pub(super) fn serve_all_queues(&mut self, now: Now) {
-        let keys: Vec<PoolKey> =
-            self.inventory.pools().filter(|(_, pool)| !pool.line.is_empty()).map(|(key, _)| key).collect();
-        for key in keys {
-            self.serve_queue(key, now);
-        }
+    /// Grants to a place if a call is parked there and resources suffice for its rank; whether it did.
+    pub(super) fn serve_if_eligible(&mut self, number: PlaceNumber, now: Now) -> bool {
+        let Some(place) = self.places.get(number) else { return false };
+        let pool = self.inventory.pool(place.pool);
+        let eligible = pool.line.rank(number).is_some_and(|rank| rank <= pool.unowned.len());
+        eligible && !self.halted && self.serve(number, now)
     }
 
     /// Serves a queue as far as it goes, lowest rank first.
@@ -248,7 +247,10 @@ impl Ranch {
                 return;
             }
             entry.seekers.pop_front();
-            if self.places.clear_mark(number, mark).is_some_and(|parked| parked.until.is_none()) {
+            // Its turn may still be to come after a time in which nothing was granted.
+            if self.places.clear_mark(number, mark).is_some_and(|parked| parked.until.is_none())
+                && !self.serve_if_eligible(number, now)
+            {
                 self.unpark_refused(number, now);
             }
         }

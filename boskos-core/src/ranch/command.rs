@@ -132,7 +132,7 @@ pub struct Watch {
     pub filter: Filter,
     /// Only what changed after that counts; see [`Ranch::settled_up_to`](super::Ranch::settled_up_to).
     pub since: Option<Sequence>,
-    /// How long to wait.
+    /// How long to wait; zero: not at all.
     pub wait: Duration,
 }
 
@@ -161,7 +161,10 @@ pub enum Reply {
     /// A step of the config is carried out, or waits for owners to let go.
     Synced,
     /// A resource matches, or the wait has ended.
-    Watched,
+    Watched {
+        /// Whether one matches.
+        found: bool,
+    },
     /// It was not done.
     Refused(Refusal),
 }

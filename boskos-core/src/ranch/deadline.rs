@@ -22,7 +22,10 @@ impl Ranch {
         let keeps = !self.upkeep.is_empty() && !self.syncing;
         let chores = !self.resets.is_empty() || keeps;
         // Resets that nothing will be written of are answered at once.
-        chores && self.is_able() || self.halted && !self.resets.is_empty()
+        chores && self.is_able()
+            || self.can_make_up()
+            || self.watches.are_searching()
+            || self.halted && !self.resets.is_empty()
     }
 
     /// When [`Self::work`] is to be called next.
@@ -32,7 +35,7 @@ impl Ranch {
             self.places.first_deadline(),
             self.watches.first_deadline(),
             self.snapshots.first_deadline(),
-            self.owed_at.filter(|_| !self.halted),
+            self.backlog.owed_at().filter(|_| !self.halted),
         ];
         Wake {
             at_once: self.has_work(),

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map},
     hash::BuildHasher as _,
+    ops::Bound::{Excluded, Unbounded},
     sync::Arc,
 };
 
@@ -10,7 +11,7 @@ use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use super::{
     kind::{Kind, KindKey},
-    plan::{PlanId, Record, ResourceKey, Version},
+    plan::{PlanId, Record, ResourceKey, Sequence, Version},
     pool::{Pool, PoolKey},
 };
 use crate::{Resource, ResourceName, ResourceType, State, WallTime, state};
@@ -35,8 +36,8 @@ pub(super) struct Slot {
 
 /// Resources by key, by name, and by type and state.
 ///
-/// Invariant: a resource that is not in flight is in its pool's index and, if due, in the
-/// expiry index; one in flight is in neither.
+/// Invariant: a resource that is not in flight is in its pool's index and, if due, in those of
+/// what expires and what was turned back; one in flight is in none of them.
 #[derive(Debug, Default)]
 pub(super) struct Inventory {
     slots: Vec<Option<Slot>>,
@@ -49,6 +50,8 @@ pub(super) struct Inventory {
     pools: slab::Slab<Pool>,
     /// Unowned dynamic resources by when they expire.
     expiring: BTreeSet<(WallTime, ResourceKey)>,
+    /// Resources that an undo has given back an earlier sequence, by the transition by which it did.
+    turned_back: BTreeMap<Sequence, ResourceKey>,
 }
 
 impl Slot {
@@ -83,8 +86,16 @@ impl Inventory {
 
     /// All names after `after`, in order.
     pub(super) fn names_after(&self, after: Option<&ResourceName>) -> btree_map::Range<'_, ResourceName, ResourceKey> {
-        use std::ops::Bound::{Excluded, Unbounded};
         self.in_name_order.range::<ResourceName, _>((after.map_or(Unbounded, Excluded), Unbounded))
+    }
+
+    /// All names before `before`, from the last one down.
+    pub(super) fn names_before(
+        &self,
+        before: Option<&ResourceName>,
+    ) -> impl Iterator<Item = (&ResourceName, &ResourceKey)> {
+        let before = before.map_or(Unbounded, Excluded);
+        self.in_name_order.range::<ResourceName, _>((Unbounded, before)).rev()
     }
 
     /// Makes room for `count` more resources.
@@ -288,6 +299,12 @@ impl Inventory {
         let side = if slot.record.resource.owner.is_none() { &mut pool.unowned } else { &mut pool.owned };
         let before = side.insert(slot.record.sequence, key);
         debug_assert!(before.is_none(), "two resources with sequence {}", slot.record.sequence);
+        if let Some(descent) = &mut self.kinds[slot.kind.index()].descent {
+            descent.came_to_rest(slot, key);
+        }
+        if slot.record.last_transition > slot.record.sequence {
+            self.turned_back.insert(slot.record.last_transition, key);
+        }
         if let Some(at) = self.expires_at(key) {
             self.expiring.insert((at, key));
         }
@@ -303,6 +320,12 @@ impl Inventory {
         let side = if slot.record.resource.owner.is_none() { &mut pool.unowned } else { &mut pool.owned };
         let removed = side.remove(&slot.record.sequence);
         debug_assert_eq!(removed, Some(key), "a settled resource is in its pool's index");
+        if let Some(descent) = &mut self.kinds[slot.kind.index()].descent {
+            descent.left(slot);
+        }
+        if slot.record.last_transition > slot.record.sequence {
+            self.turned_back.remove(&slot.record.last_transition);
+        }
     }
 
     /// Gives a resource its new committed form: out of the old counts, into the new ones. The
@@ -337,6 +360,11 @@ impl Inventory {
     /// The first resource to expire, and when.
     pub(super) fn first_expiring(&self) -> Option<(WallTime, ResourceKey)> {
         self.expiring.first().copied()
+    }
+
+    /// Resources that were turned back by a transition after `since`.
+    pub(super) fn turned_back_after(&self, since: Sequence) -> impl Iterator<Item = ResourceKey> {
+        self.turned_back.range((Excluded(since), Unbounded)).map(|(_, key)| *key)
     }
 
     /// Does `change` to something that the counts and the expiry of a resource depend on.

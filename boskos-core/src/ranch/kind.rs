@@ -8,6 +8,7 @@ use super::{
     command::{CallId, SyncChange},
     plan::LifecycleRecord,
     pool::PoolKey,
+    surplus::Descent,
 };
 use crate::{Owner, Resource, ResourceType, State, state};
 
@@ -43,6 +44,8 @@ pub(super) struct Kind {
     pub(super) creating: u32,
     /// Members being marked `toBeDeleted`: too many, or expired.
     pub(super) departing: u32,
+    /// While there are more members than max, and very many that nobody owns.
+    pub(super) descent: Option<Box<Descent>>,
     /// How often resources came to each state, over the life of the store.
     pub(super) totals: BTreeMap<State, u64>,
 }
@@ -83,6 +86,7 @@ impl Kind {
             phantoms: 0,
             creating: 0,
             departing: 0,
+            descent: None,
             totals: BTreeMap::new(),
         }
     }

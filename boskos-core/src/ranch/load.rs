@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Limits, Names, Ranch,
+    backlog::Backlog,
     command::Effects,
     inventory::Inventory,
     place::{Places, restored},
@@ -42,8 +43,7 @@ impl Loader {
             upkeep: std::collections::BTreeSet::new(),
             watches: Watches::default(),
             snapshots: Snapshots::default(),
-            owed: Vec::new(),
-            owed_at: None,
+            backlog: Backlog::default(),
             named_states: hashbrown::HashSet::new(),
             halted: false,
             held: None,

@@ -45,7 +45,6 @@ impl Ranch {
             return follower;
         }
         place.expires = now.mono.saturating_add(self.limits.request_ttl);
-        let pool = place.pool;
         self.stand(number, place);
         let record = changes.first().and_then(|change| change.to.as_ref()).expect("a grant puts one resource");
         let Resource { owner, state: dest, .. } = record.resource.clone();
@@ -53,11 +52,8 @@ impl Ranch {
         self.places.park(number, Parked { call: grant.call, owner, dest, until: grant.until, mark: None });
         if follower.is_some() {
             self.unpark_refused(number, now);
-        } else if !self.halted {
-            let pool = self.inventory.pool(pool);
-            if pool.line.rank(number).is_some_and(|rank| rank <= pool.unowned.len()) {
-                self.serve(number, now);
-            }
+        } else {
+            self.serve_if_eligible(number, now);
         }
         follower
     }

@@ -5,7 +5,7 @@ use super::{
     command::{CallId, SyncChange},
     flight::{Age, Purpose, Role},
     kind::KindKey,
-    plan::{LifecycleRecord, Record, ResourceKey, Sequence, Write},
+    plan::{LifecycleRecord, Record, ResourceKey, Write},
 };
 use crate::{Lifecycle, Now, Resource, ResourceName, ResourceType, State};
 
@@ -166,14 +166,18 @@ impl Ranch {
         }
     }
 
-    /// Carries out the fates that could not be while the store was out of reach.
-    pub(super) fn carry_out_fates(&mut self, now: Now) {
-        let slots = self.fates.keys().map(|key| (self.inventory.get(*key), *key));
-        let due = slots.filter(|(slot, _)| slot.flight.is_none() && slot.record.resource.owner.is_none());
-        let mut due: Vec<(Sequence, ResourceKey)> = due.map(|(slot, key)| (slot.record.sequence, key)).collect();
-        due.sort_unstable();
-        for (_, key) in due {
-            self.carry_out_fate(key, None, now);
+    /// Carries out fates that could not be while the store was out of reach.
+    pub(super) fn carry_out_fates(&mut self, now: Now, budget: &mut usize) {
+        while *budget > 0
+            && self.room_for_chores() > 0
+            && let Some(key) = self.backlog.next_fate()
+        {
+            *budget -= 1;
+            // What is owned or in flight by now meets its fate when it comes to rest.
+            let slot = self.inventory.contains(key).then(|| self.inventory.get(key));
+            if slot.is_some_and(|slot| slot.flight.is_none() && slot.record.resource.owner.is_none()) {
+                self.carry_out_fate(key, None, now);
+            }
         }
     }
 

@@ -22,12 +22,22 @@ pub(super) enum Owed {
     Forget(PlaceNumber),
 }
 
+impl Owed {
+    /// How many changes it takes.
+    fn changes(&self) -> usize {
+        match self {
+            Self::Undo(receipt) => receipt.granted.len().max(1),
+            Self::Forget(_) => 1,
+        }
+    }
+}
+
 impl Ranch {
     /// Gives what was granted its state, owner and age from before, unless someone has changed
     /// it since. A place that the grant ended opens again where it was.
     pub(super) fn undo(&mut self, mut receipt: Receipt, now: Now) {
         if self.halted {
-            self.owed.push(Owed::Undo(receipt));
+            self.backlog.owe(Owed::Undo(receipt));
             return;
         }
         receipt.granted.retain(|granted| {
@@ -63,20 +73,15 @@ impl Ranch {
 
     /// It could not be written: it stays owed.
     pub(super) fn owe(&mut self, owed: Owed, now: Now) {
-        self.owed.push(owed);
-        self.owed_at = Some(now.mono.saturating_add(RETRY_AFTER));
+        self.backlog.owe_until(owed, now.mono.saturating_add(RETRY_AFTER));
     }
 
-    /// Tries again what could not be written a while ago.
-    pub(super) fn pay_owed_if_due(&mut self, now: Now) {
-        if self.owed_at.is_some_and(|at| at <= now.mono) {
-            self.pay_owed(now);
-        }
-    }
-
-    pub(super) fn pay_owed(&mut self, now: Now) {
-        self.owed_at = None;
-        for owed in std::mem::take(&mut self.owed) {
+    /// Tries again what is owed and due.
+    pub(super) fn pay_owed(&mut self, now: Now, budget: &mut usize) {
+        while *budget > 0
+            && let Some(owed) = self.backlog.next_owed()
+        {
+            *budget = budget.saturating_sub(owed.changes());
             match owed {
                 Owed::Undo(receipt) => self.undo(receipt, now),
                 // An undo may have opened it again meanwhile.

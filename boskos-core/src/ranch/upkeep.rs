@@ -29,7 +29,9 @@ impl Ranch {
 
     /// Brings dynamic types to what their lifecycles say.
     pub(super) fn keep_up(&mut self, now: Now, budget: &mut usize) {
+        let mut looks = self.limits.step;
         while *budget > 0
+            && looks > 0
             && let Some(kind) = self.upkeep.pop_first()
         {
             if !self.inventory.has_kind(kind) || self.inventory.kind(kind).lifecycle.is_none() {
@@ -37,9 +39,9 @@ impl Ranch {
             }
             self.delete_tombstones(kind, now, budget);
             self.create_missing(kind, now, budget);
-            self.mark_surplus(kind, now, budget);
+            let all = self.mark_surplus(kind, now, budget, &mut looks);
             self.end_drained(kind);
-            if *budget == 0 {
+            if *budget == 0 || !all {
                 self.upkeep.insert(kind);
             } else {
                 // To look costs something too, but never the last change of a step.
@@ -49,6 +51,10 @@ impl Ranch {
     }
 
     fn delete_tombstones(&mut self, kind: KindKey, now: Now, budget: &mut usize) {
+        if self.inventory.kind(kind).tombstones == 0 {
+            // Very many may be listed.
+            return;
+        }
         let Some(pool) = self.inventory.kind(kind).pools.get(state::TOMBSTONE) else { return };
         let unowned = self.inventory.pool(*pool).unowned.values().copied();
         let keys: Vec<ResourceKey> = unowned.filter(|key| !self.inventory.get(*key).listed).take(*budget).collect();
@@ -75,35 +81,21 @@ impl Ranch {
     }
 
     /// Of what is more than max, those that nobody owns go, names descending.
-    fn mark_surplus(&mut self, key: KindKey, now: Now, budget: &mut usize) {
-        let kind = self.inventory.kind(key);
-        let lifecycle = &kind.lifecycle.as_ref().expect("looked at for its lifecycle").lifecycle;
-        let staying = kind.members - kind.leaving - kind.departing;
-        let surplus = staying.saturating_sub(lifecycle.max_count) as usize;
+    /// Whether they were all looked for.
+    fn mark_surplus(&mut self, key: KindKey, now: Now, budget: &mut usize, looks: &mut usize) -> bool {
+        let surplus = self.surplus(key);
+        if surplus == 0 {
+            self.inventory.kind_mut(key).descent = None;
+        }
         if surplus == 0 || *budget == 0 {
-            return;
+            return true;
         }
-        let mut going: Vec<ResourceKey> = kind
-            .pools
-            .values()
-            .flat_map(|pool| self.inventory.pool(*pool).unowned.values())
-            .map(|key| (self.inventory.get(*key), *key))
-            .filter(|(slot, _)| !slot.listed && !is_leaving(&slot.record.resource.state, slot.record.leaving))
-            .map(|(_, key)| key)
-            .collect();
-        let descending =
-            |a: &ResourceKey, b: &ResourceKey| self.inventory.get(*b).name().cmp(self.inventory.get(*a).name());
-        let now_going = surplus.min(*budget);
-        if now_going < going.len() {
-            // All of them may be very many: only those that go now are put in order.
-            going.select_nth_unstable_by(now_going, descending);
-            going.truncate(now_going);
-        }
-        going.sort_unstable_by(descending);
+        let (going, all) = self.first_to_go(key, surplus.min(*budget), looks);
         for resource in going {
             *budget -= 1;
             self.mark_to_be_deleted(resource, now);
         }
+        all
     }
 
     fn mark_to_be_deleted(&mut self, key: ResourceKey, now: Now) {

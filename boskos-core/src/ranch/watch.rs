@@ -1,6 +1,9 @@
 //! Calls that wait until a resource matches, without taking anything.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    ops::Bound,
+};
 
 use hashbrown::HashMap;
 
@@ -9,9 +12,9 @@ use super::{
     command::{CallId, Filter, Refusal, Reply, Watch},
     inventory::Slot,
     kind::Kind,
-    plan::{Record, Sequence},
+    plan::{Record, ResourceKey, Sequence},
 };
-use crate::{MonoTime, Now, Resource, State};
+use crate::{MonoTime, Now, Resource, ResourceName, State};
 
 /// Watching calls at most; one beyond is refused.
 const MAX_WATCHES: usize = 4_096;
@@ -21,22 +24,43 @@ const MAX_WATCHES: usize = 4_096;
 pub(super) struct Watches {
     by_call: HashMap<CallId, Watching>,
     by_state: HashMap<Option<State>, Vec<CallId>>,
+    /// When waits end of those who do not search any more.
     deadlines: BTreeSet<(MonoTime, CallId)>,
+    /// Those who search, and some of those who did.
+    searches: VecDeque<CallId>,
 }
 
 #[derive(Debug)]
 struct Watching {
     filter: Filter,
+    since: Sequence,
     until: MonoTime,
+    stage: Stage,
+}
+
+/// How far it is looked whether a resource matches that was there before. What lands meanwhile is noticed anyway.
+#[derive(Debug)]
+enum Stage {
+    /// Names up to here were looked at, in their order: nothing that changes or is in flight meanwhile is left out.
+    Searches(Option<ResourceName>),
+    /// None of those did.
+    Waits,
 }
 
 impl Watches {
-    fn add(&mut self, call: CallId, filter: Filter, until: MonoTime) {
-        for state in watched(&filter) {
+    fn add(&mut self, call: CallId, watching: Watching) {
+        for state in watched(&watching.filter) {
             self.by_state.entry(state).or_default().push(call);
         }
-        self.deadlines.insert((until, call));
-        self.by_call.insert(call, Watching { filter, until });
+        match watching.stage {
+            Stage::Searches(_) => self.searches.push_back(call),
+            Stage::Waits => drop(self.deadlines.insert((watching.until, call))),
+        }
+        self.by_call.insert(call, watching);
+    }
+
+    pub(super) fn are_searching(&self) -> bool {
+        !self.searches.is_empty()
     }
 
     /// Ends a watch; whether there was one.
@@ -63,9 +87,13 @@ impl Watches {
         let calls = calls.into_iter().flatten().flatten().copied();
         let matched: Vec<CallId> = calls.filter(|call| self.by_call[call].filter.matches(resource)).collect();
         for call in matched {
-            self.cancel(call);
-            replies.push((call, Reply::Watched));
+            self.end(call, true, replies);
         }
+    }
+
+    fn end(&mut self, call: CallId, found: bool, replies: &mut Vec<(CallId, Reply)>) {
+        self.cancel(call);
+        replies.push((call, Reply::Watched { found }));
     }
 
     pub(super) fn first_deadline(&self) -> Option<MonoTime> {
@@ -76,15 +104,13 @@ impl Watches {
         while let Some(&(at, call)) = self.deadlines.first()
             && at <= now
         {
-            self.cancel(call);
-            replies.push((call, Reply::Watched));
+            self.end(call, false, replies);
         }
     }
 
     pub(super) fn end_all(&mut self, replies: &mut Vec<(CallId, Reply)>) {
         for call in self.by_call.keys().copied().collect::<Vec<_>>() {
-            self.cancel(call);
-            replies.push((call, Reply::Watched));
+            self.end(call, false, replies);
         }
     }
 }
@@ -92,6 +118,17 @@ impl Watches {
 /// When it changed last. What an undo gives back its age has a transition that is newer.
 fn newest(record: &Record) -> Sequence {
     record.sequence.max(record.last_transition)
+}
+
+/// Whether a resource's committed form matches and is newer than `since`; 0 is any.
+fn is_meant(slot: &Slot, filter: &Filter, since: Sequence) -> bool {
+    !slot.phantom && (since == 0 || newest(&slot.record) > since) && filter.matches(&slot.record.resource)
+}
+
+/// What is newer than `since` of resources by their sequence; 0 is any.
+fn newer(side: &BTreeMap<Sequence, ResourceKey>, since: Sequence) -> impl Iterator<Item = ResourceKey> {
+    let from = if since == 0 { Bound::Unbounded } else { Bound::Excluded(since) };
+    side.range((from, Bound::Unbounded)).map(|(_, key)| *key)
 }
 
 /// The states under which a filter's watch is found, each once; `None` is any.
@@ -107,14 +144,26 @@ fn watched(filter: &Filter) -> Vec<Option<State>> {
 
 impl Ranch {
     pub(super) fn watch(&mut self, call: CallId, watch: Watch, now: Now) {
-        if watch.wait.is_zero() || self.any_matches(&watch.filter, watch.since.unwrap_or(0)) {
-            return self.reply(call, Reply::Watched);
+        let Watch { filter, since, wait } = watch;
+        let since = since.unwrap_or(0);
+        let glance = self.glance(&filter, since);
+        if let Some(found) = glance
+            && (found || wait.is_zero())
+        {
+            return self.reply(call, Reply::Watched { found });
         }
         if self.watches.by_call.len() >= MAX_WATCHES {
             return self.refuse(call, Refusal::TooManyWatches);
         }
         // Whatever lands from now on is later than all that was settled before.
-        self.watches.add(call, watch.filter, now.mono.saturating_add(watch.wait));
+        let stage = if glance.is_some() { Stage::Waits } else { Stage::Searches(None) };
+        self.watches.add(call, Watching { filter, since, until: now.mono.saturating_add(wait), stage });
+    }
+
+    /// Whether it is still being looked for some calls whether what they watch for is there already.
+    #[must_use]
+    pub fn is_searching(&self) -> bool {
+        self.watches.are_searching()
     }
 
     /// The sequence up to which all that was decided has landed or failed: what lands later is newer.
@@ -125,32 +174,84 @@ impl Ranch {
         sequences.min().map_or(self.next_sequence, |first| self.next_sequence.min(first.saturating_sub(1)))
     }
 
-    /// Whether the committed form of any resource matches and is newer than `since`; 0 is any.
-    #[must_use]
-    pub fn any_matches(&self, filter: &Filter, since: Sequence) -> bool {
-        let matches = |slot: &Slot| {
-            !slot.phantom && (since == 0 || newest(&slot.record) > since) && filter.matches(&slot.record.resource)
-        };
-        let of_type = |r#type| filter.types.is_empty() || filter.types.contains(r#type);
-        let of_state = |state| filter.states.is_empty() || filter.states.contains(state);
-        let in_flight = self.flights.values().flat_map(|flight| &flight.changes);
+    /// Whether the committed form of any resource matches and is newer than `since`, 0 for any; `None` if too many
+    /// would have to be looked at, such as all that are owned for one owner's.
+    fn glance(&self, filter: &Filter, since: Sequence) -> Option<bool> {
+        let is_meant = |key| is_meant(self.inventory.get(key), filter, since);
+        // As many as there are calls that wait for the store, and a step of a config.
+        if self.flights.values().flat_map(|flight| &flight.changes).any(|change| is_meant(change.key)) {
+            return Some(true);
+        }
+        let mut looks = 0..self.limits.step;
+        for key in self.inventory.turned_back_after(since) {
+            looks.next()?;
+            if is_meant(key) {
+                return Some(true);
+            }
+        }
         let any_owner = filter.owners.is_empty();
         let of_nobody = any_owner || filter.owners.contains(&None);
-        // Very many may be owned by others.
-        let of_someone =
-            |kind: &Kind| any_owner || filter.owners.iter().flatten().any(|owner| kind.owners.contains_key(owner));
-        in_flight.map(|change| self.inventory.get(change.key)).any(matches)
-            || self
-                .inventory
-                .pools()
-                .map(|(_, pool)| (pool, self.inventory.kind(pool.kind)))
-                .filter(|(pool, kind)| of_state(&pool.state) && of_type(&kind.r#type))
-                .flat_map(|(pool, kind)| {
-                    let unowned = of_nobody.then(|| pool.unowned.values());
-                    let owned = of_someone(kind).then(|| pool.owned.values());
-                    unowned.into_iter().flatten().chain(owned.into_iter().flatten())
-                })
-                .any(|key| matches(self.inventory.get(*key)))
+        let of_someone = |kind: &Kind| filter.owners.iter().flatten().any(|owner| kind.owners.contains_key(owner));
+        let every_kind = filter.types.is_empty().then(|| self.inventory.kinds().map(|(_, kind)| kind));
+        let named = filter.types.iter().filter_map(|r#type| self.inventory.kind_key(r#type.as_str()));
+        let named = named.map(|key| self.inventory.kind(key));
+        for kind in every_kind.into_iter().flatten().chain(named) {
+            looks.next()?;
+            let of_someone = of_someone(kind);
+            if of_someone && since == 0 && filter.states.is_empty() {
+                return Some(true);
+            }
+            let every_pool = filter.states.is_empty().then(|| kind.pools.values().map(Some));
+            let named = filter.states.iter().map(|state| kind.pools.get(state));
+            for pool in every_pool.into_iter().flatten().chain(named) {
+                looks.next()?;
+                let Some(pool) = pool.map(|pool| self.inventory.pool(*pool)) else { continue };
+                if of_nobody && newer(&pool.unowned, since).next().is_some()
+                    || any_owner && newer(&pool.owned, since).next().is_some()
+                {
+                    return Some(true);
+                }
+                for key in newer(&pool.owned, since).filter(|_| of_someone) {
+                    looks.next()?;
+                    if is_meant(key) {
+                        return Some(true);
+                    }
+                }
+            }
+        }
+        Some(false)
+    }
+
+    /// Goes on looking for those who search, each in turn, at as many resources as make a step.
+    pub(super) fn search(&mut self, now: Now) {
+        let mut looks = self.limits.step;
+        while looks > 0
+            && let Some(call) = self.watches.searches.pop_front()
+        {
+            let Some(watching) = self.watches.by_call.get_mut(&call) else { continue };
+            let Stage::Searches(last) = &mut watching.stage else { continue };
+            let (mut looked, mut found, mut reached) = (0, false, None);
+            for (name, key) in self.inventory.names_after(last.as_ref()).take(looks) {
+                looked += 1;
+                reached = Some(name);
+                found = is_meant(self.inventory.get(*key), &watching.filter, watching.since);
+                if found {
+                    break;
+                }
+            }
+            let was_last = looked < looks;
+            looks -= looked;
+            let until = watching.until;
+            if found || was_last && until <= now.mono {
+                self.watches.end(call, found, &mut self.pending.replies);
+            } else if was_last {
+                watching.stage = Stage::Waits;
+                self.watches.deadlines.insert((until, call));
+            } else {
+                *last = reached.cloned();
+                self.watches.searches.push_back(call);
+            }
+        }
     }
 }
 

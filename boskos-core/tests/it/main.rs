@@ -5,3 +5,4 @@ mod config_forms;
 mod config_scalars;
 mod model;
 mod ranch;
+mod steps;

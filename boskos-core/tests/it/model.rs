@@ -99,7 +99,7 @@ pub(crate) enum Answer {
     Done,
     Reset(Vec<(String, String)>),
     Synced,
-    Watched,
+    Watched { found: bool },
     Refused(String),
 }
 
@@ -331,7 +331,7 @@ impl Model {
         self.watchers = rest;
         let told: Vec<Watcher> = told;
         for watcher in told {
-            self.answer(watcher.call, Answer::Watched);
+            self.answer(watcher.call, Answer::Watched { found: true });
         }
     }
 }

@@ -42,26 +42,29 @@ pub(super) async fn list(app: &App, query: &str) -> Reply {
     };
     // Of another ranch, before a restart say: anything is news.
     let since = asked.since.as_deref().and_then(|text| app.steward.sequence_of(text));
-    if !asked.wait.is_zero() {
-        let watch = Watch { filter: asked.filter.clone(), since, wait: asked.wait };
-        if let command::Reply::Refused(refusal) = app.steward.call(Command::Watch(watch)).await.open().0 {
-            return error(StatusCode::SERVICE_UNAVAILABLE, &refusal.to_string()).with_retry_after(1);
-        }
-    }
-    // Before the listing: what lands between is told twice rather than not at all.
-    let up_to = app.steward.sequence_text();
-    let with_sequence = |reply: Reply| match HeaderValue::try_from(up_to) {
+    let with_sequence = |reply: Reply, up_to: String| match HeaderValue::try_from(up_to) {
         Ok(value) => reply.with_header(SEQUENCE, value),
         Err(_) => reply,
     };
-    if since.is_some_and(|since| app.steward.read(|ranch, _| !ranch.any_matches(&asked.filter, since))) {
-        return with_sequence(Reply::json("[]\n"));
+    // Before each look: what lands meanwhile is told twice rather than not at all.
+    let mut up_to = app.steward.sequence_text();
+    if since.is_some() || !asked.wait.is_zero() {
+        let watch = Watch { filter: asked.filter.clone(), since, wait: asked.wait };
+        match app.steward.call(Command::Watch(watch)).await.open().0 {
+            command::Reply::Refused(refusal) => {
+                return error(StatusCode::SERVICE_UNAVAILABLE, &refusal.to_string()).with_retry_after(1);
+            }
+            command::Reply::Watched { found: false } if since.is_some() => {
+                return with_sequence(Reply::json("[]\n"), up_to);
+            }
+            _ => up_to = app.steward.sequence_text(),
+        }
     }
     let Some(mut listing) = Listing::open(app.steward.clone(), asked) else {
         return error(StatusCode::SERVICE_UNAVAILABLE, "too many listings are under way, try again later")
             .with_retry_after(1);
     };
-    with_sequence(Reply::json_stream(ReplyBody::pages(move || listing.next())))
+    with_sequence(Reply::json_stream(ReplyBody::pages(move || listing.next())), up_to)
 }
 
 pub(super) fn one(app: &App, name: &str) -> Reply {

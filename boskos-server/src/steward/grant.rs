@@ -43,7 +43,7 @@ pub(super) fn receipt_of(reply: &mut Reply) -> Option<Receipt> {
     match reply {
         Reply::Granted(granted) => Some(granted.receipt.take()),
         Reply::GrantedAll(_, receipt) => Some(receipt.take()),
-        Reply::Done | Reply::Reset(_) | Reply::Synced | Reply::Watched | Reply::Refused(_) => None,
+        Reply::Done | Reply::Reset(_) | Reply::Synced | Reply::Watched { .. } | Reply::Refused(_) => None,
     }
 }
 

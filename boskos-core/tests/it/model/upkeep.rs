@@ -30,7 +30,7 @@ impl Model {
         let (over, rest): (Vec<_>, Vec<_>) = self.watchers.drain(..).partition(|watcher| watcher.until <= now);
         self.watchers = rest;
         for watcher in over {
-            self.answer(watcher.call, Answer::Watched);
+            self.answer(watcher.call, Answer::Watched { found: false });
         }
     }
 

@@ -181,7 +181,7 @@ impl Model {
 
     pub(crate) fn watch(&mut self, call: u64, sieve: Sieve, wait: u64) {
         if wait == 0 || self.items.iter().any(|item| sieve.lets_through(&item.form())) {
-            return self.answer(call, Answer::Watched);
+            return self.answer(call, Answer::Watched { found: true });
         }
         self.watchers.push(Watcher { call, sieve, until: self.now.mono + wait });
     }
@@ -205,7 +205,7 @@ impl Model {
             }
         }
         for watcher in std::mem::take(&mut self.watchers) {
-            self.answer(watcher.call, Answer::Watched);
+            self.answer(watcher.call, Answer::Watched { found: false });
         }
     }
 

@@ -16,7 +16,7 @@ use boskos_core::{
     ranch::{
         Limits, Ranch, SnapshotId,
         command::{CallId, Command, Filter, Receipt},
-        plan::{Foreign, Plan, PlanId, Write},
+        plan::{Foreign, Plan, PlanId, Sequence, Write},
     },
 };
 
@@ -47,6 +47,8 @@ pub(super) const EXPECTED: &[&str] = &[
     "calls that sought among what was in flight",
     "hang-ups with the grant in flight",
     "snapshots read",
+    "news",
+    "no news",
     "drains ended",
 ];
 
@@ -68,6 +70,8 @@ struct Loose<'a> {
     snapshot: Option<Snapshot>,
     /// What someone else did and the ranch was not told yet.
     events: Vec<Foreign>,
+    /// Up to where the ranch had settled at moments before.
+    marks: Vec<Sequence>,
     /// The names of those, and of what the ranch looks at only when it is no longer in flight.
     meddled: BTreeSet<String>,
     /// Which plan wrote a resource last.
@@ -135,6 +139,7 @@ impl<'a> Loose<'a> {
             following: Following::default(),
             snapshot: None,
             events: Vec::new(),
+            marks: Vec::new(),
             meddled: BTreeSet::new(),
             written_by: BTreeMap::new(),
             granted: 0,
@@ -194,6 +199,7 @@ impl<'a> Loose<'a> {
     /// Takes what the ranch wants written and told.
     fn absorb(&mut self) -> Check {
         let effects = self.ranch.take_effects();
+        let known = self.flying.len();
         for plan in effects.plans {
             self.say(|| format!("      plan {plan:?}"));
             if plan.writes.is_empty() {
@@ -209,6 +215,9 @@ impl<'a> Loose<'a> {
             }
             self.last_plan = Some(plan.id);
             self.flying.push(Flying { plan, unknown: false });
+        }
+        if self.meddled.is_empty() {
+            self.flying.iter().skip(known).try_for_each(|flying| self.check_surplus(&flying.plan))?;
         }
         for (call, reply) in effects.replies {
             self.say(|| format!("      {call:?} <- {reply:?}"));

@@ -43,7 +43,7 @@ pub(super) fn answer(reply: &Reply) -> Answer {
             Answer::Reset(taken.iter().map(|(name, owner)| (name.to_string(), owner.to_string())).collect())
         }
         Reply::Synced => Answer::Synced,
-        Reply::Watched => Answer::Watched,
+        Reply::Watched { found } => Answer::Watched { found: *found },
         Reply::Refused(refusal) => Answer::Refused(refusal.to_string()),
     }
 }

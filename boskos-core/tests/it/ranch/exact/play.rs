@@ -261,7 +261,7 @@ impl Exact {
             let receipt = match reply {
                 Reply::Granted(granted) => granted.receipt,
                 Reply::GrantedAll(_, receipt) => receipt,
-                Reply::Done | Reply::Reset(_) | Reply::Synced | Reply::Watched | Reply::Refused(_) => continue,
+                Reply::Done | Reply::Reset(_) | Reply::Synced | Reply::Watched { .. } | Reply::Refused(_) => continue,
             };
             let grant = grants.iter().find(|grant| grant.call == call.0).ok_or("the model granted nothing")?;
             let mut grant = grant.clone();

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use boskos_core::{
-    Resource,
+    Resource, ResourceName,
     ranch::{
         Metric,
-        command::{Acquire, CallId, Command, Refusal, Reply},
+        command::{Acquire, CallId, Command, Refusal, Reply, Watch},
+        plan::{Plan, Put, Record, Write},
     },
+    state,
 };
 
 use super::{Call, Check, Loose};
@@ -70,7 +72,7 @@ impl Loose<'_> {
             (Command::Sync(_), reply @ (Reply::Synced | Reply::Refused(Refusal::Unavailable))) => {
                 self.sync_answered(id, &reply)?;
             }
-            (Command::Watch(_), Reply::Watched) => {}
+            (Command::Watch(asked), Reply::Watched { found }) => self.check_watched(asked, found)?,
             (_, Reply::Refused(refusal)) => self.check_refusal(id, call, &refusal)?,
             (command, reply) => return Err(format!("{command:?} is answered {reply:?}")),
         }
@@ -232,7 +234,8 @@ impl Loose<'_> {
                 return Err(format!("{place:?} is there twice"));
             }
             let settled = self.settled(place.r#type.as_str(), place.state.as_str());
-            if place.parked && place.rank <= settled && !self.ranch.is_halted() {
+            let served = !self.ranch.is_halted() && !self.ranch.is_making_up();
+            if place.parked && place.rank <= settled && served {
                 return Err(format!("{place:?} waits although there are {settled}"));
             }
         }
@@ -309,11 +312,62 @@ impl Loose<'_> {
         for (id, call) in &self.calls {
             if let Command::Watch(watch) = &call.command
                 && call.hung_up.is_none()
-                && let Some(resource) = self.ranch.resources().find(|resource| watch.filter.matches(resource))
+                && !self.ranch.is_searching()
+                && self.knows_age_for(watch)
+                && let Some(record) = self.watched(watch)
             {
-                return Err(format!("{id:?} still watches for {watch:?}, and there is {resource:?}"));
+                return Err(format!("{id:?} still watches for {watch:?}, and there is {record:?}"));
             }
         }
         Ok(())
+    }
+
+    fn check_watched(&mut self, asked: &Watch, found: bool) -> Check {
+        let there = self.watched(asked);
+        if self.meddled.is_empty() && self.knows_age_for(asked) && there.is_some() != found {
+            return Err(format!("{asked:?} is answered found: {found}, and there is {there:?}"));
+        }
+        if asked.since.is_some() {
+            self.tally.note(if found { "news" } else { "no news" });
+        }
+        Ok(())
+    }
+
+    /// Whether a store knows what is newer: what others wrote has its sequence from the ranch alone.
+    fn knows_age_for(&self, asked: &Watch) -> bool {
+        asked.since.is_none() || !self.shelf.versions
+    }
+
+    /// What is kept and watched for.
+    fn watched(&self, asked: &Watch) -> Option<&Record> {
+        let newer = |record: &Record| record.sequence.max(record.last_transition) > asked.since.unwrap_or(0);
+        let records = self.shelf.kept.iter().map(|kept| &kept.record);
+        records.filter(|record| newer(record)).find(|record| asked.filter.matches(&record.resource))
+    }
+
+    /// Of those that are more than max the last by name go first.
+    pub(super) fn check_surplus(&self, plan: &Plan) -> Check {
+        let Some(Write::Put(Put { record: going, replaces: Some(_), .. })) = plan.writes.first() else { return Ok(()) };
+        let going = &going.resource;
+        let find = |name: &ResourceName| self.shelf.find(name.as_str()).map(|kept| &kept.record);
+        let was_unowned = find(&going.name).is_some_and(|record| record.resource.owner.is_none());
+        let expired = going.expiration.is_some_and(|at| at <= self.now.wall);
+        if going.state.as_str() != state::TO_BE_DELETED || going.owner.is_some() || !was_unowned || expired {
+            return Ok(());
+        }
+        let later = self.ranch.names_page(Some(&going.name), usize::MAX).into_iter().find(|view| {
+            let settled = !self.flying.iter().any(|flying| flying.plan.names().any(|name| *name == view.name));
+            let stays = |record: &Record| {
+                let resource = &record.resource;
+                let leaving = record.leaving && resource.state.as_str() == state::CLEANING;
+                let gone = matches!(resource.state.as_str(), state::TO_BE_DELETED | state::TOMBSTONE);
+                resource.r#type == going.r#type && resource.owner.is_none() && !leaving && !gone
+            };
+            settled && !view.listed && find(&view.name).is_some_and(stays)
+        });
+        match later {
+            Some(later) => Err(format!("{} goes before {}", going.name, later.name)),
+            None => Ok(()),
+        }
     }
 }

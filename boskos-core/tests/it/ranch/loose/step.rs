@@ -6,7 +6,7 @@ use boskos_core::{
     MonoTime, Now,
     ranch::{
         SnapshotRead,
-        command::{CallId, Command},
+        command::{CallId, Command, Watch},
         plan::{Foreign, Outcome, Plan, Write},
     },
 };
@@ -18,7 +18,7 @@ use crate::ranch::{dice::Dice, exact::names, scene};
 impl Loose<'_> {
     pub(super) fn step(&mut self, dice: &mut Dice) -> Check {
         let halted = usize::from(self.ranch.is_halted());
-        match dice.weighted(&[60, 60, 15, 25, 8, 8, 12, 1 + 20 * halted, 1, 4, 4, 2]) {
+        match dice.weighted(&[60, 60, 15, 25, 8, 8, 12, 1 + 20 * halted, 1, 4, 4, 2, 6]) {
             0 => drop(self.ask(scene::command(dice, &self.shelf))?),
             1 => self.settle_some(dice)?,
             2 => self.pass_time(dice),
@@ -30,7 +30,8 @@ impl Loose<'_> {
             8 => self.restart(dice)?,
             9 => self.look_at_snapshot(dice)?,
             10 => self.meddle(dice)?,
-            _ => self.come_to_rest(dice)?,
+            11 => self.come_to_rest(dice)?,
+            _ => self.look_for_news(dice)?,
         }
         self.go_on_following(dice)?;
         self.check()
@@ -230,6 +231,7 @@ impl Loose<'_> {
         self.refused.clear();
         self.unread.clear();
         self.events.clear();
+        self.marks.clear();
         self.meddled.clear();
         self.snapshot = None;
         self.granted = 0;
@@ -277,6 +279,15 @@ impl Loose<'_> {
         let until = self.now.mono.saturating_add(self.limits.listing);
         self.snapshot = Some(Snapshot { id, until, filter, expected, read: Vec::new() });
         Ok(())
+    }
+
+    /// Whether there is anything new since some time before.
+    fn look_for_news(&mut self, dice: &mut Dice) -> Check {
+        self.marks.push(self.ranch.settled_up_to());
+        let all: Vec<_> = self.ranch.resources().cloned().collect();
+        let since = Some(*dice.pick(&self.marks[self.marks.len().saturating_sub(6)..]));
+        let wait = if dice.chance(60) { Duration::ZERO } else { scene::wait(dice) };
+        self.ask(Command::Watch(Watch { filter: scene::filter(dice, &all), since, wait })).map(drop)
     }
 
     /// Someone else changes an object, or the ranch is told what they did.

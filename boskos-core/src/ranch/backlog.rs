@@ -1,0 +1,126 @@
+//! What could not be done while the store was out of reach, and is made up for in steps.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::{
+    Ranch,
+    plan::{PlaceNumber, ResourceKey, Sequence},
+    undo::Owed,
+};
+use crate::{MonoTime, Now};
+
+/// All that is to be made up for, in this order: what is owed gives resources and places back, fates take resources
+/// away, and whoever waits gets what is left.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    /// To be written once the store is there again.
+    owed: VecDeque<Owed>,
+    /// When that is tried again by itself.
+    owed_at: Option<MonoTime>,
+    /// How many of what is owed, from the front, are being tried. What fails again lines up behind them.
+    trying: usize,
+    /// Resources that came to rest unowned while their fate could not be carried out, least recently updated first.
+    fates: BTreeSet<(Sequence, ResourceKey)>,
+    /// Places at which calls were parked when the store came back, first come first.
+    unserved: VecDeque<PlaceNumber>,
+}
+
+impl Backlog {
+    pub(super) fn owe(&mut self, owed: Owed) {
+        self.owed.push_back(owed);
+    }
+
+    pub(super) fn owe_until(&mut self, owed: Owed, retry_at: MonoTime) {
+        self.owe(owed);
+        self.owed_at = Some(retry_at);
+    }
+
+    pub(super) fn owes_nothing(&self) -> bool {
+        self.owed.is_empty()
+    }
+
+    pub(super) const fn owed_at(&self) -> Option<MonoTime> {
+        self.owed_at
+    }
+
+    /// All that is owed now is to be tried, once.
+    pub(super) fn try_owed(&mut self) {
+        self.owed_at = None;
+        self.trying = self.owed.len();
+    }
+
+    /// The next of what is to be tried.
+    pub(super) fn next_owed(&mut self) -> Option<Owed> {
+        self.trying = self.trying.checked_sub(1)?;
+        self.owed.pop_front()
+    }
+
+    /// The fate of an unowned resource, which is of this sequence, has to wait.
+    pub(super) fn note_fate(&mut self, sequence: Sequence, key: ResourceKey) {
+        self.fates.insert((sequence, key));
+    }
+
+    pub(super) fn has_fates(&self) -> bool {
+        !self.fates.is_empty()
+    }
+
+    pub(super) fn next_fate(&mut self) -> Option<ResourceKey> {
+        self.fates.pop_first().map(|(_, key)| key)
+    }
+
+    /// Whether anything is being made up for.
+    pub(super) fn is_open(&self) -> bool {
+        self.trying > 0 || self.has_fates() || !self.unserved.is_empty()
+    }
+}
+
+impl Ranch {
+    /// The store can be written again. What rested meanwhile is made up for in steps; the first is taken here, the
+    /// others by [`Self::work`].
+    pub fn resume(&mut self, now: Now) {
+        self.halted = false;
+        self.backlog.try_owed();
+        // A look at all who are parked takes 2 ms: there are no more of them than connections, 20,000.
+        self.backlog.unserved = self.places.parked_numbers().into();
+        let mut budget = self.limits.step;
+        self.make_up(now, &mut budget);
+    }
+
+    /// Whether what rested while the store was out of reach is being made up for: some who wait may still have to,
+    /// although there is something for them.
+    #[must_use]
+    pub fn is_making_up(&self) -> bool {
+        !self.halted && self.backlog.is_open()
+    }
+
+    /// Whether a further step can be taken at once.
+    pub(super) fn can_make_up(&self) -> bool {
+        // Fates are chores, and the rest waits for them.
+        let held_up = self.backlog.trying == 0 && self.backlog.has_fates() && self.room_for_chores() == 0;
+        self.is_making_up() && !held_up
+    }
+
+    /// Takes a step of what is to be made up for.
+    pub(super) fn make_up(&mut self, now: Now, budget: &mut usize) {
+        if self.backlog.owed_at.is_some_and(|at| at <= now.mono) {
+            self.backlog.try_owed();
+        }
+        self.pay_owed(now, budget);
+        if self.backlog.trying == 0 {
+            self.carry_out_fates(now, budget);
+        }
+        if self.backlog.trying == 0 && !self.backlog.has_fates() {
+            self.serve_parked(now, budget);
+        }
+    }
+
+    /// Serves those who were parked when the store came back, as far as resources go.
+    fn serve_parked(&mut self, now: Now, budget: &mut usize) {
+        while *budget > 0
+            && let Some(number) = self.backlog.unserved.pop_front()
+        {
+            *budget -= 1;
+            self.serve_if_eligible(number, now);
+        }
+    }
+}

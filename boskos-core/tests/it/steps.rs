@@ -1,0 +1,243 @@
+//! What concerns very many resources is done in steps: others come in between.
+
+use std::time::Duration;
+
+use boskos_core::{
+    Lifecycle, MonoTime, Now, Resource, WallTime,
+    ranch::{
+        Limits, Loader, Ranch,
+        command::{Acquire, CallId, Command, Filter, Release, Reply, SyncChange, Watch},
+        plan::{Foreign, LifecycleRecord, Outcome, Plan, Record, Stored, Write},
+    },
+};
+
+/// Changes, and looks at resources, in one step.
+const STEP: usize = 10;
+
+fn at(seconds: u64) -> Now {
+    let nanos = i64::try_from(seconds).expect("a minute") * 1_000_000_000;
+    Now {
+        wall: WallTime::from_nanos(1_700_000_000_000_000_000 + nanos),
+        mono: MonoTime::default().saturating_add(Duration::from_secs(seconds)),
+    }
+}
+
+/// A ranch of so many resources of a type, `r000` and so on.
+fn ranch(count: u64, max: Option<u32>, form: impl Fn(&mut Resource)) -> Ranch {
+    let limits = Limits { step: STEP, ..Limits::default() };
+    let mut loader = Loader::new(limits, Box::new(|| "made".into()), at(0));
+    for number in 1..=count {
+        let mut resource =
+            Resource::new(format!("r{:03}", number - 1).as_str().into(), "t".into(), "free".into(), at(0).wall);
+        form(&mut resource);
+        let record = Record { resource, sequence: number, last_transition: number, leaving: false };
+        loader.resource(Stored { key: None, record, version: 0 }, max.is_none());
+    }
+    if let Some(max_count) = max {
+        let lifecycle = Lifecycle { max_count, ..Lifecycle::new("t".into()) };
+        loader.lifecycle(LifecycleRecord { lifecycle, draining: false });
+    }
+    loader.finish()
+}
+
+fn owned_by(owner: &'static str) -> impl Fn(&mut Resource) {
+    move |resource| {
+        resource.owner = Some(owner.into());
+        resource.state = "busy".into();
+    }
+}
+
+fn let_go(name: &str, version: u64) -> Foreign {
+    let resource = Resource::new(name.into(), "t".into(), "free".into(), at(0).wall);
+    Foreign { name: name.into(), now: Some(resource), version }
+}
+
+/// The plans of a step, which are given this outcome.
+fn plans(ranch: &mut Ranch, now: Now, outcome: &Outcome) -> Vec<Plan> {
+    let effects = ranch.take_effects();
+    ranch.settle(effects.plans.iter().map(|plan| (plan.id, outcome.clone())), now);
+    effects.plans
+}
+
+fn committed() -> Outcome {
+    Outcome::Committed([].into_iter().collect())
+}
+
+fn names(plans: &[Plan]) -> Vec<String> {
+    plans.iter().flat_map(Plan::names).map(ToString::to_string).collect()
+}
+
+fn found(ranch: &mut Ranch) -> Option<bool> {
+    let replies = ranch.take_effects().replies;
+    assert!(replies.len() < 2, "{replies:?}");
+    match replies.first() {
+        Some((_, Reply::Watched { found })) => Some(*found),
+        None => None,
+        Some(other) => panic!("{other:?}"),
+    }
+}
+
+/// Asks for what bob owns of what is busy, and does `steps` steps; the answer.
+fn watch_for_bob(ranch: &mut Ranch, wait: Duration, steps: usize) -> Option<bool> {
+    let filter = Filter { states: vec!["busy".into()], owners: vec![Some("bob".into())], ..Filter::default() };
+    ranch.decide(CallId(1), Command::Watch(Watch { filter, since: None, wait }), at(0));
+    for step in 0..steps {
+        assert!(ranch.next_wake().at_once && ranch.is_searching(), "in step {step}");
+        assert!(found(ranch).is_none(), "in step {step}");
+        ranch.work(at(0));
+    }
+    assert!(!ranch.is_searching());
+    found(ranch)
+}
+
+#[test]
+fn who_watches_for_one_owner_among_very_many_is_answered_after_some_steps() {
+    let held_by_bob = |state: &'static str| {
+        move |resource: &mut Resource| {
+            owned_by("alice")(resource);
+            if resource.name.as_str() == "r024" {
+                resource.owner = Some("bob".into());
+                resource.state = state.into();
+            }
+        }
+    };
+    let mut there = ranch(35, None, held_by_bob("busy"));
+    assert_eq!(watch_for_bob(&mut there, Duration::ZERO, 3), Some(true), "it is in the third ten");
+    let mut in_another_state = ranch(35, None, held_by_bob("held"));
+    assert_eq!(watch_for_bob(&mut in_another_state, Duration::ZERO, 4), Some(false));
+    assert_eq!(watch_for_bob(&mut in_another_state, Duration::from_secs(9), 4), None, "it waits");
+    in_another_state.work(at(9));
+    assert_eq!(found(&mut in_another_state), Some(false), "its wait is over");
+}
+
+#[test]
+fn what_is_passed_by_a_search_is_noticed_when_it_changes() {
+    let mut ranch = ranch(35, None, |resource| {
+        owned_by("alice")(resource);
+        if resource.name.as_str() == "r034" {
+            resource.owner = Some("bob".into());
+            resource.state = "held".into();
+        }
+    });
+    let filter = Filter { states: vec!["busy".into()], owners: vec![Some("bob".into())], ..Filter::default() };
+    let watch = Watch { filter, since: None, wait: Duration::ZERO };
+    ranch.decide(CallId(1), Command::Watch(watch), at(0));
+    ranch.work(at(0));
+    assert_eq!(found(&mut ranch), None, "three steps are to come");
+    let mut resource = Resource::new("r000".into(), "t".into(), "busy".into(), at(0).wall);
+    resource.owner = Some("bob".into());
+    ranch.observe(Foreign { name: "r000".into(), now: Some(resource), version: 1 }, at(0));
+    assert_eq!(found(&mut ranch), Some(true));
+}
+
+#[test]
+fn what_is_newer_is_found_without_a_look_at_what_is_not() {
+    let mut ranch = ranch(35, None, |_| {});
+    let watch = |since| Watch { filter: Filter::default(), since: Some(since), wait: Duration::ZERO };
+    ranch.decide(CallId(1), Command::Watch(watch(35)), at(0));
+    assert_eq!(found(&mut ranch), Some(false));
+    ranch.decide(CallId(2), Command::Watch(watch(34)), at(0));
+    assert_eq!(found(&mut ranch), Some(true));
+}
+
+#[test]
+fn surplus_goes_in_steps_and_the_last_by_name_first() {
+    let mut ranch = ranch(60, Some(5), |resource| {
+        if ["r005", "r055"].contains(&resource.name.as_str()) {
+            resource.owner = Some("alice".into());
+        }
+    });
+    let (mut gone, mut came_back) = (Vec::new(), None);
+    while ranch.next_wake().at_once {
+        ranch.work(at(0));
+        let step = names(&plans(&mut ranch, at(0), &committed()));
+        assert!(step.len() <= STEP, "{step:?}");
+        gone.extend(step);
+        if gone.len() > 20 && came_back.is_none() {
+            // It was passed, and is the last by name of those that are left.
+            came_back = Some(gone.len());
+            let release = Release { name: "r055".into(), dest: "free".into(), owner: "alice".into() };
+            ranch.decide(CallId(1), Command::Release(release), at(0));
+            plans(&mut ranch, at(0), &committed());
+        }
+    }
+    let mut expected: Vec<String> = (0..60).rev().map(|number| format!("r{number:03}")).collect();
+    expected.retain(|name| !["r005", "r055"].contains(&name.as_str()));
+    expected.insert(came_back.unwrap(), "r055".to_owned());
+    expected.truncate(55);
+    assert_eq!(gone, expected, "five are left, r005 among them");
+}
+
+#[test]
+fn whoever_waits_when_the_store_is_back_is_served_in_steps_first_come_first() {
+    let mut ranch = ranch(35, None, owned_by("alice"));
+    for call in 0..35 {
+        let acquire = Acquire {
+            r#type: "t".into(),
+            state: "free".into(),
+            dest: "busy".into(),
+            owner: "bob".into(),
+            request_id: None,
+            wait: Duration::from_secs(50),
+        };
+        ranch.decide(CallId(call), Command::Acquire(acquire), at(0));
+    }
+    ranch.halt();
+    for number in 0..30 {
+        ranch.observe(let_go(&format!("r{number:03}"), 1), at(0));
+    }
+    ranch.resume(at(0));
+    let mut served = Vec::new();
+    loop {
+        let step = names(&plans(&mut ranch, at(0), &committed()));
+        assert!(step.len() <= STEP, "{step:?}");
+        served.extend(ranch.take_effects().replies.into_iter().map(|(call, _)| call.0));
+        if !ranch.is_making_up() {
+            break;
+        }
+        assert!(ranch.next_wake().at_once);
+        ranch.work(at(0));
+    }
+    assert_eq!(served, (0..30).collect::<Vec<_>>());
+    assert_eq!(ranch.parked(), 5);
+}
+
+#[test]
+fn what_is_owed_to_the_store_and_what_is_to_go_follow_in_steps_when_it_is_back() {
+    let mut ranch = ranch(25, None, owned_by("alice"));
+    for call in 0..25 {
+        let acquire = Acquire {
+            r#type: "t".into(),
+            state: "free".into(),
+            dest: "busy".into(),
+            owner: "bob".into(),
+            request_id: Some(format!("id-{call}")),
+            wait: Duration::ZERO,
+        };
+        ranch.decide(CallId(call), Command::Acquire(acquire), at(0));
+        plans(&mut ranch, at(0), &committed());
+    }
+    let unlist = (0..25).map(|number| SyncChange::Unlist { name: format!("r{number:03}").as_str().into() });
+    ranch.decide(CallId(99), Command::Sync(unlist.collect()), at(0));
+    ranch.halt();
+    for number in 0..25 {
+        ranch.observe(let_go(&format!("r{number:03}"), 1), at(0));
+    }
+    while ranch.places() > 0 {
+        ranch.work(at(31));
+        plans(&mut ranch, at(31), &Outcome::NotWritten);
+    }
+    ranch.resume(at(32));
+    let (mut forgotten, mut deleted) = (0, Vec::new());
+    while ranch.is_making_up() || ranch.in_flight() > 0 {
+        let step = plans(&mut ranch, at(32), &committed());
+        assert!(step.len() <= STEP, "{step:?}");
+        let forgets = step.iter().filter(|plan| matches!(plan.writes.first(), Some(Write::DeletePlace(_))));
+        forgotten += forgets.count();
+        deleted.extend(names(&step));
+        ranch.work(at(32));
+    }
+    assert_eq!(forgotten, 25);
+    assert_eq!(deleted, (0..25).map(|number| format!("r{number:03}")).collect::<Vec<_>>());
+    assert!(ranch.is_empty());
+}
