@@ -12,6 +12,7 @@ pub mod reset;
 #[expect(clippy::wildcard_enum_match_arm, reason = "replies of other verbs are never given")]
 pub mod update;
 
+mod escapes;
 mod params;
 
 use ::http::{HeaderValue, Method, StatusCode, header::ALLOW};

@@ -7,7 +7,7 @@ use boskos_core::{
 };
 use serde_json::error::Category;
 
-use super::{bad_request, params, refused, unexpected};
+use super::{bad_request, escapes::without_lone_surrogates, params, refused, unexpected};
 use crate::{
     app::App,
     http::{Reply, RequestBody},
@@ -42,7 +42,14 @@ pub(crate) async fn answer(app: &App, query: &str, body: RequestBody) -> Reply {
 /// The first JSON value in the body, which is all that counts; nothing and `null` change nothing.
 fn patch_of(body: &[u8]) -> Result<UserDataPatch, serde_json::Error> {
     let text = String::from_utf8_lossy(body);
-    let mut values = serde_json::Deserializer::from_str(&text).into_iter::<Option<UserDataPatch>>();
+    first_value(&text).or_else(|error| match without_lone_surrogates(&text) {
+        Some(mended) => first_value(&mended),
+        None => Err(error),
+    })
+}
+
+fn first_value(text: &str) -> Result<UserDataPatch, serde_json::Error> {
+    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Option<UserDataPatch>>();
     Ok(values.next().transpose()?.flatten().unwrap_or_default())
 }
 
@@ -68,6 +75,7 @@ mod tests {
             assert_eq!(patch_of(body.as_bytes()).unwrap().len(), changes, "{body}");
         }
         assert_eq!(patch_of(br#"{"a":null}"#).unwrap()["a"], None);
+        assert_eq!(patch_of(br#"{"\ud800":"\udc00"} rest"#).unwrap()["\u{fffd}"].as_deref(), Some("\u{fffd}"));
         assert_eq!(patch_of(br#"{"a":"1","a":"2"}"#).unwrap()["a"].as_deref(), Some("2"));
     }
 
@@ -81,6 +89,7 @@ mod tests {
             (r#"{"a":{}}"#, "something else at line 1 column 5"),
             (r#"{"a":"xyz""#, "it ends too soon at line 1 column 10"),
             (r#""xyz""#, "something else at line 1 column 5"),
+            (r#"{"a":"\ud800","b":7777}"#, "something else at line 1 column 22"),
         ] {
             assert_eq!(fault(&patch_of(body.as_bytes()).unwrap_err()), said, "{body}");
         }

@@ -154,6 +154,17 @@ fn user_data_survives_all_but_update() {
 }
 
 #[test]
+fn escapes_of_half_a_character_are_taken_as_clients_know_it() {
+    with_server(CONFIG, |server| {
+        server.take("u", "free", "me");
+        let body = r#"{"k\udc00":"a\ud800b","pair":"\ud83d\ude00"}"#;
+        server.post_body("/update?name=d&owner=me&state=busy", body).expect_empty();
+        let expected = serde_json::json!({"k\u{fffd}": "a\u{fffd}b", "pair": "\u{1f600}"});
+        assert_eq!(server.resource("d").unwrap()["userdata"], expected);
+    });
+}
+
+#[test]
 fn every_change_stamps_the_resource() {
     with_server(CONFIG, |server| {
         let stamp = || server.resource("d").unwrap()["lastupdate"].as_str().unwrap().to_owned();
