@@ -17,6 +17,7 @@ use crate::{
     config_file::{self, ConfigFileError},
     steward::Steward,
     sync,
+    trouble::Trouble,
 };
 
 /// How long to wait before a failed sync is tried again, at first and at most.
@@ -30,13 +31,15 @@ pub struct Follower {
     period: Duration,
     /// How long until it is tried again, if what the file said before is not applied in full.
     retry: Option<Duration>,
+    /// That it cannot be applied in full.
+    unapplied: Trouble,
 }
 
 impl Follower {
     /// Follows the watched file, which is re-read at least every `period`.
     #[must_use]
     pub fn new(watch: Watch, steward: Arc<Steward>, period: Duration) -> Self {
-        Self { watch, steward, period, retry: None }
+        Self { watch, steward, period, retry: None, unapplied: Trouble::default() }
     }
 
     /// What the file said when it was read first is not applied in full: it is to be tried again.
@@ -63,7 +66,7 @@ impl Follower {
     }
 
     /// Whether this is done, if only because the file is bad.
-    async fn read_and_apply(&self) -> bool {
+    async fn read_and_apply(&mut self) -> bool {
         let path = self.watch.path().to_owned();
         let config = match read_settled(path.clone()).await {
             Ok(bytes) => blocking(move || config_file::parse(&path, &bytes)).await,
@@ -79,10 +82,13 @@ impl Follower {
         match sync::apply(self.steward.clone(), config).await {
             Ok(found) => {
                 log_applied(self.watch.path(), &found);
+                if self.unapplied.end() {
+                    tracing::info!(config = %self.watch.path().display(), "the config is applied in full");
+                }
                 true
             }
             Err(error) => {
-                tracing::warn!(%error, "trying again");
+                self.unapplied.goes_on("the config is not applied in full; trying again", &error);
                 false
             }
         }

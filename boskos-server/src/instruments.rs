@@ -11,7 +11,7 @@ use ::http::{Method, StatusCode};
 use boskos_core::{Resource, ResourceType, State, state};
 use hashbrown::HashMap;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntGaugeVec, Opts, PullingGauge, Registry,
+    Histogram, HistogramOpts, HistogramVec, IntGauge, IntGaugeVec, Opts, PullingGauge, Registry,
     core::{Collector, Desc},
     proto::MetricFamily,
 };
@@ -171,6 +171,7 @@ pub struct RanchGauges {
     steward: Box<dyn Fn() -> Option<Arc<Steward>> + Send + Sync>,
     resources: IntGaugeVec,
     waiting: IntGaugeVec,
+    writable: IntGauge,
 }
 
 impl RanchGauges {
@@ -189,19 +190,23 @@ impl RanchGauges {
             Opts::new("boskos_queue", "Queue places, and calls parked at them until they are granted."),
             &["kind"],
         )?;
-        registry.register(Box::new(Self { steward: Box::new(steward), resources, waiting }))
+        let writable = IntGauge::new(
+            "boskos_store_writable",
+            "Whether the store can be written: 0 while every change is answered 503.",
+        )?;
+        registry.register(Box::new(Self { steward: Box::new(steward), resources, waiting, writable }))
     }
 }
 
 impl Collector for RanchGauges {
     fn desc(&self) -> Vec<&Desc> {
-        [self.resources.desc(), self.waiting.desc()].concat()
+        [self.resources.desc(), self.waiting.desc(), self.writable.desc()].concat()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
         let Some(steward) = (self.steward)() else { return Vec::new() };
-        let (types, pools, places, parked) =
-            steward.read(|ranch, _| (ranch.types(), ranch.pools().collect::<Vec<_>>(), ranch.places(), ranch.parked()));
+        let (types, pools) = steward.read(|ranch, _| (ranch.types(), ranch.pools().collect::<Vec<_>>()));
+        let (places, parked, halted) = steward.read(|ranch, _| (ranch.places(), ranch.parked(), ranch.is_halted()));
         let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
         for r#type in &types {
             counts.extend(state::KNOWN.iter().map(|state| ((r#type.as_str(), *state), 0)));
@@ -215,7 +220,8 @@ impl Collector for RanchGauges {
         }
         self.waiting.with_label_values(&["places"]).set(i64::try_from(places).unwrap_or(i64::MAX));
         self.waiting.with_label_values(&["parked"]).set(i64::try_from(parked).unwrap_or(i64::MAX));
-        [self.resources.collect(), self.waiting.collect()].concat()
+        self.writable.set(i64::from(!halted));
+        [self.resources.collect(), self.waiting.collect(), self.writable.collect()].concat()
     }
 }
 

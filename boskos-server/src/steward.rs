@@ -3,6 +3,7 @@
 
 mod drive;
 mod grant;
+mod halt;
 mod outbox;
 
 use std::{
@@ -64,8 +65,6 @@ struct Inner {
     known: Vec<(PlanId, Outcome)>,
     /// When the driver wakes by itself.
     armed: Wake,
-    /// Whether it was said that the store cannot be written, and not yet that it can again.
-    told_of_outage: bool,
 }
 
 /// A reply on its way to the caller.
@@ -83,7 +82,6 @@ impl Steward {
             effects: Effects::default(),
             known: Vec::new(),
             armed: Wake::default(),
-            told_of_outage: false,
         };
         let (inner, rouse, outbox) = (Mutex::new(inner), Notify::new(), Outbox::default());
         Arc::new(Self { inner, store, clock, rouse, outbox, syncs: TaskTracker::new(), ranch_id: Uuid::new_v4() })

@@ -74,7 +74,7 @@ pub trait Outcomes: Send + Sync + 'static {
     /// vector is left empty.
     fn observed(&self, news: &mut Vec<Foreign>);
 
-    /// The store cannot write from now on.
+    /// The store cannot write from now on; or still cannot, for another reason.
     fn halted(&self, why: &StoreError);
 
     /// The store can write again.

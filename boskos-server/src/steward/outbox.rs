@@ -5,9 +5,12 @@ use std::{mem, sync::Arc};
 use boskos_core::ranch::plan::{Foreign, Outcome, PlanId};
 use boskos_runtime::text;
 use parking_lot::Mutex;
-use tokio::{sync::Notify, task::yield_now};
+use tokio::{sync::Notify, task::yield_now, time::sleep};
 
-use super::Steward;
+use super::{
+    Steward,
+    halt::{Halt, LOOK_EVERY},
+};
 use crate::store::{Outcomes, StoreError};
 
 /// Outcomes taken in under one lock.
@@ -58,14 +61,18 @@ impl Steward {
     /// Brings what the store reports to the ranch, for ever.
     pub async fn carry(self: Arc<Self>) {
         let mut reports = Vec::new();
+        let mut halt = Halt::default();
         loop {
-            self.outbox.take(&mut reports).await;
+            tokio::select! {
+                () = self.outbox.take(&mut reports) => {}
+                () = sleep(LOOK_EVERY), if halt.lasts() => halt.look(|why| self.say_halted(why)),
+            }
             for report in reports.drain(..) {
                 match report {
                     Report::Settled(batch) => self.settle(batch).await,
                     Report::Observed(news) => self.observe(news).await,
-                    Report::Halted(why) => self.halt(&why),
-                    Report::Resumed => self.resume(),
+                    Report::Halted(why) => self.halt(why, &mut halt),
+                    Report::Resumed => self.resume(&mut halt),
                 }
             }
         }
@@ -92,18 +99,18 @@ impl Steward {
         }
     }
 
-    fn halt(self: &Arc<Self>, why: &str) {
+    fn halt(self: &Arc<Self>, why: String, halt: &mut Halt) {
         self.change(|ranch, _| ranch.halt());
-        let was_told = mem::replace(&mut self.lock().told_of_outage, true);
-        if !was_told {
-            tracing::error!(error = why, store = self.store.name(), "the store cannot be written");
-        }
+        halt.goes_on(why, |why| self.say_halted(why));
     }
 
-    fn resume(self: &Arc<Self>) {
+    fn say_halted(&self, why: &str) {
+        tracing::error!(error = why, store = self.store.name(), "the store cannot be written");
+    }
+
+    fn resume(self: &Arc<Self>, halt: &mut Halt) {
         self.change(|ranch, now| ranch.resume(now));
-        let was_told = mem::take(&mut self.lock().told_of_outage);
-        if was_told {
+        if halt.end() {
             tracing::info!(store = self.store.name(), "the store can be written again");
         }
     }

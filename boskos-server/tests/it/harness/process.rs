@@ -80,10 +80,15 @@ impl Process {
 
     /// Waits for its end: the code and what it logged since it served.
     pub(crate) fn wait(mut self) -> (i32, Vec<Value>) {
+        let log = self.rest_of_log();
+        (self.child.wait().unwrap().code().unwrap(), log)
+    }
+
+    /// What it logs until it ends.
+    pub(crate) fn rest_of_log(&mut self) -> Vec<Value> {
         let mut text = String::new();
         self.stderr.read_to_string(&mut text).unwrap();
-        let code = self.child.wait().unwrap().code().unwrap();
-        (code, text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// The next line that it logs.
