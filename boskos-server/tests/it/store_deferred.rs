@@ -1,14 +1,25 @@
 //! Moves whose resources' own rows are written later.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        mpsc::{Sender, channel},
+    },
+    time::Duration,
+};
 
 use boskos_core::{
     State, WallTime,
     ranch::plan::{Plan, Record},
 };
-use boskos_server::store::{SqliteStore, Store as _, StoreError, sqlite::check_store};
+use boskos_server::store::{
+    SqliteStore, Store as _, StoreError,
+    sqlite::{Disturbance, Moment, SqliteOptions, check_store},
+};
 use rusqlite::Connection;
 
+use crate::harness::eventually;
 use crate::store_support::{
     Contents, Started, as_after_crash, change, contents, contents_in, create, delete, open, options, plan, record,
     sqlite, touch, user_data,
@@ -122,6 +133,50 @@ fn whatever_moved_is_found_again_after_a_crash() {
     assert!(were_pending > 100, "{were_pending}");
 }
 
+/// A store that takes any pause for rest, and tells of each time that rows are entered.
+struct Restless(Sender<()>);
+
+impl Disturbance for Restless {
+    fn at(&self, moment: Moment, _connection: &Connection) -> rusqlite::Result<()> {
+        if moment == Moment::Enter {
+            // Who looks may have seen enough.
+            self.0.send(()).ok();
+        }
+        Ok(())
+    }
+
+    fn quiet(&self) -> Duration {
+        Duration::from_millis(1)
+    }
+}
+
+#[test]
+fn rows_that_were_left_for_later_are_entered_when_no_more_plans_come() {
+    const COUNT: u32 = 600;
+    let dir = tempfile::tempdir().unwrap();
+    let (sender, entered) = channel();
+    let options = SqliteOptions { history_rows: 100_000, ..options(dir.path()) };
+    let opened = SqliteStore::open_disturbed(options, Arc::new(Restless(sender))).unwrap();
+    let started = Started::new(Arc::new(opened.store));
+    let name = |key: u32| format!("r{key}");
+    let create = |key: u32| create(key, &record(&name(key), "free", None, key.into()));
+    started.commit([plan(1, (1..=COUNT).map(create))]);
+    let moved = (1..=COUNT).map(|key| {
+        let (before, after) = (u64::from(key), u64::from(COUNT + key));
+        change(
+            key,
+            &record(&name(key), "busy", Some("me"), after),
+            Some(&record(&name(key), "free", None, before)),
+            before,
+        )
+    });
+    started.commit([plan(2, moved)]);
+    let tool = Connection::open(dir.path().join("boskos.db")).unwrap();
+    eventually("nothing is pending", || (pending(&tool) == 0).then_some(()));
+    assert_eq!(entered.try_iter().count(), 3, "in bites");
+    assert_eq!(contents_in(as_after_crash(dir.path()).path()).resources.len(), 600);
+}
+
 #[test]
 fn operators_see_resources_as_they_are() {
     let dir = tempfile::tempdir().unwrap();
@@ -199,7 +254,7 @@ fn shorter_history_still_finds_what_moved() {
     let (free, busy) = (record("r", "free", None, 1), record("r", "busy", Some("me"), 2));
     started.commit([plan(1, [create(1, &free)]), plan(2, [change(1, &busy, Some(&free), 1)])]);
     let crashed = as_after_crash(dir.path());
-    let short = boskos_server::store::sqlite::SqliteOptions { history_rows: 0, ..options(crashed.path()) };
+    let short = SqliteOptions { history_rows: 0, ..options(crashed.path()) };
     let reopened = Started::new(std::sync::Arc::new(SqliteStore::open(short).unwrap().store));
     assert_eq!(contents(&*reopened.store).resources.get(&1), Some(&busy));
     let again = record("r", "free", None, 3);

@@ -212,11 +212,21 @@ impl<'c> Session<'c> {
         self.disturbance.at(Moment::Committed, self.connection).map_err(classify)
     }
 
-    /// Commits the rows of resources that are not up to date.
-    pub(super) fn enter_all(&mut self) -> Result<(), Failure> {
+    /// Whether rows of resources are not up to date.
+    pub(super) fn has_deferred(&self) -> bool {
+        self.deferred.is_open()
+    }
+
+    /// Commits some of the rows of resources that are not up to date, or all. After a failure the session is of no
+    /// more use.
+    pub(super) fn enter(&mut self, all: bool) -> Result<(), Failure> {
         let mut marks = self.marks;
+        self.disturbance.at(Moment::Enter, self.connection).map_err(Failure::NotWritten)?;
         self.statements.begin.execute([]).map_err(Failure::NotWritten)?;
-        self.deferred.enter_all(&mut self.statements.put, &mut self.sum, &mut marks).map_err(Failure::NotWritten)?;
+        let (deferred, put, sum) = (&mut self.deferred, &mut self.statements.put, &mut self.sum);
+        let entered =
+            if all { deferred.enter_all(put, sum, &mut marks) } else { deferred.enter_some(put, sum, &mut marks) };
+        entered.map_err(Failure::NotWritten)?;
         self.write_marks(&marks).map_err(Failure::NotWritten)?;
         self.commit()?;
         self.marks = marks;

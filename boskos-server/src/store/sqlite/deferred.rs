@@ -136,6 +136,24 @@ impl Deferred {
         Ok(())
     }
 
+    /// Whether rows are left to be written.
+    pub(super) fn is_open(&self) -> bool {
+        !self.entering.is_empty() || !self.waiting.is_empty()
+    }
+
+    /// Writes a bounded part of the rows, be it time to or not.
+    pub(super) fn enter_some(
+        &mut self,
+        put: &mut Statement<'_>,
+        sum: &mut Checksum,
+        marks: &mut Marks,
+    ) -> rusqlite::Result<()> {
+        if self.entering.is_empty() {
+            self.begin();
+        }
+        self.enter(0, put, sum, marks)
+    }
+
     /// Writes all of the rows.
     pub(super) fn enter_all(
         &mut self,
@@ -143,7 +161,7 @@ impl Deferred {
         sum: &mut Checksum,
         marks: &mut Marks,
     ) -> rusqlite::Result<()> {
-        while !self.entering.is_empty() || !self.waiting.is_empty() {
+        while self.is_open() {
             if self.entering.is_empty() {
                 self.begin();
             }
@@ -160,6 +178,6 @@ impl Deferred {
 
     /// The newest row of history that is not needed for a resource.
     pub(super) fn spares(&self, marks: &Marks) -> Sequence {
-        if self.entering.is_empty() && self.waiting.is_empty() { Sequence::MAX >> 1 } else { marks.entered }
+        if self.is_open() { marks.entered } else { Sequence::MAX >> 1 }
     }
 }

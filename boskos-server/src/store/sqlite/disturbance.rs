@@ -1,6 +1,11 @@
 //! Lets tests break the writer at moments that cannot be brought about from outside.
 
+use std::time::Duration;
+
 use rusqlite::Connection;
+
+/// Long enough that a client which calls now and then does not have each of its rows written by itself.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// A moment in the life of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +14,8 @@ pub enum Moment {
     Begin,
     /// Everything is about to be committed.
     Commit,
+    /// Rows that were left for later are about to be written, though no plan is.
+    Enter,
     /// Everything is committed, and the writer about to know.
     Committed,
     /// The file is about to be opened anew after a failure.
@@ -23,6 +30,11 @@ pub trait Disturbance: Send + Sync + 'static {
     ///
     /// As SQLite would fail.
     fn at(&self, moment: Moment, connection: &Connection) -> rusqlite::Result<()>;
+
+    /// How long no plan must come before rows that were left for later are written all the same.
+    fn quiet(&self) -> Duration {
+        QUIET
+    }
 }
 
 /// Does nothing.

@@ -40,6 +40,16 @@ struct State {
     closing: bool,
 }
 
+/// What came of waiting for plans.
+pub(super) enum Taken {
+    /// There are some.
+    Plans,
+    /// None came in time.
+    Nothing,
+    /// There will be none.
+    End,
+}
+
 impl Queue {
     /// Says whom to report to; the writer begins.
     pub(super) fn start(&self, outcomes: Arc<dyn Outcomes>) {
@@ -72,17 +82,25 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Waits for plans and moves them to `batch`, which is empty. `false`: there will be none.
+    /// Waits for plans and moves them to `batch`, which is empty; at most for `patience`, if there is one.
     ///
     /// A commit takes as long for one plan as for many, and those whose plans were committed just now, `last` of them,
     /// are about to call again. So where there are several, they are let do so before.
-    pub(super) fn take(&self, batch: &mut Vec<Plan>, last: usize) -> bool {
+    pub(super) fn take(&self, batch: &mut Vec<Plan>, last: usize, patience: Option<Duration>) -> Taken {
         let mut state = self.state.lock();
+        let mut until = None;
         while state.plans.is_empty() {
             if state.closing {
-                return false;
+                return Taken::End;
             }
-            self.changed.wait(&mut state);
+            let Some(patience) = patience else {
+                self.changed.wait(&mut state);
+                continue;
+            };
+            let until = *until.get_or_insert_with(|| Instant::now() + patience);
+            if self.changed.wait_until(&mut state, until).timed_out() && state.plans.is_empty() && !state.closing {
+                return Taken::Nothing;
+            }
         }
         if state.plans.len().max(last) > 1 {
             gather(&mut state);
@@ -92,7 +110,7 @@ impl Queue {
         } else {
             batch.extend(state.plans.drain(..BATCH));
         }
-        true
+        Taken::Plans
     }
 
     /// Takes nothing from now on; returns what was taken and not written yet.

@@ -11,7 +11,7 @@ use super::{
     disturbance::{Disturbance, Moment},
     error::SqliteError,
     format::{self, Access},
-    queue::Queue,
+    queue::{Queue, Taken},
     truth,
 };
 use crate::{
@@ -52,8 +52,9 @@ impl Writer {
         let _abort = AbortOnPanic::armed();
         let Some(outcomes) = self.queue.started() else { return self.finish(connection) };
         let mut backoff = Backoff(FIRST_PAUSE);
+        let mut enters = true;
         loop {
-            match self.serve(&connection, &*outcomes, &mut backoff) {
+            match self.serve(&connection, &*outcomes, &mut backoff, &mut enters) {
                 End::Closed => return self.finish(connection),
                 End::Failed(why, doubtful) => {
                     drop(connection);
@@ -64,23 +65,40 @@ impl Writer {
         }
     }
 
-    /// Commits batch after batch.
-    fn serve(&self, connection: &Connection, outcomes: &dyn Outcomes, backoff: &mut Backoff) -> End {
+    /// Commits batch after batch. When none comes, rows that were left for later are entered, as long as that
+    /// `enters`: where it fails, it is not tried again until a batch was committed, whose callers it would cost theirs.
+    fn serve(&self, connection: &Connection, outcomes: &dyn Outcomes, backoff: &mut Backoff, enters: &mut bool) -> End {
         let mut plans = Vec::new();
         let mut batch = Vec::new();
         let mut session = match Session::new(connection, self.history_rows, &*self.disturbance) {
             Ok(session) => session,
             Err(error) => return self.halt(error.in_file(&self.path), plans, &Outcome::NotWritten, outcomes),
         };
-        let mut last = 0;
-        while self.queue.take(&mut plans, last) {
+        let error = |error| SqliteError::sqlite("write to", &self.path)(error);
+        let (mut last, mut is_quiet) = (0, false);
+        loop {
+            let quiet = if is_quiet { Duration::ZERO } else { self.disturbance.quiet() };
+            let patience = Some(quiet).filter(|_| *enters && session.has_deferred());
+            let taken = self.queue.take(&mut plans, last, patience);
+            is_quiet = matches!(taken, Taken::Nothing);
+            let written = match taken {
+                Taken::Plans => session.write(&plans),
+                Taken::Nothing => session.enter(false),
+                Taken::End => return End::Closed,
+            };
             last = plans.len();
-            let error = |error| SqliteError::sqlite("write to", &self.path)(error);
-            match session.write(&plans) {
+            match written {
+                Ok(()) if is_quiet => {}
                 Ok(()) => {
+                    *enters = true;
                     report(&mut plans, &Outcome::Committed(SmallVec::new()), &mut batch);
                     outcomes.settle(&mut batch);
                     *backoff = Backoff(FIRST_PAUSE);
+                }
+                Err(failure) if is_quiet => {
+                    *enters = false;
+                    drop(session);
+                    return self.halt(error(failure.into_error()), plans, &Outcome::NotWritten, outcomes);
                 }
                 Err(Failure::NotWritten(why)) => {
                     drop(session);
@@ -92,7 +110,6 @@ impl Writer {
                 }
             }
         }
-        End::Closed
     }
 
     /// Says that nothing can be written, then what that means for `failed` and what is queued.
@@ -114,7 +131,6 @@ impl Writer {
         outcomes: &dyn Outcomes,
         backoff: &mut Backoff,
     ) -> Result<Connection, SqliteError> {
-        // Why nothing can be written was told with the halt; what else comes in between is told once.
         let mut told = why.to_string();
         loop {
             let closing = !self.queue.pause(backoff.next());
@@ -132,10 +148,10 @@ impl Writer {
                 }
                 Err(why) if closing => return Err(why),
                 Err(why) => {
-                    let why = why.to_string();
-                    if why != told {
-                        tracing::warn!(error = why, "the store still cannot be written");
-                        told = why;
+                    let text = why.to_string();
+                    if text != told {
+                        outcomes.halted(&why.into());
+                        told = text;
                     }
                 }
             }
@@ -165,7 +181,7 @@ impl Writer {
     fn enter_all(&self, connection: &Connection) -> Result<(), SqliteError> {
         Session::new(connection, self.history_rows, &*self.disturbance)
             .map_err(|error| error.in_file(&self.path))?
-            .enter_all()
+            .enter(true)
             .map_err(|failure| SqliteError::sqlite("write to", &self.path)(failure.into_error()))
     }
 
