@@ -239,7 +239,8 @@ impl Ranch {
         kind.lifecycle = to.map(|record| *record);
         let is_dynamic = kind.lifecycle.is_some();
         let adopts = kind.lifecycle.as_ref().is_some_and(|record| !record.draining);
-        if is_dynamic != was_dynamic {
+        // Where all are listed none expires, before or after: and those may be very many.
+        if is_dynamic != was_dynamic && self.inventory.kind(key).members > 0 {
             self.inventory.reindex_expiry(key);
         }
         if adopts {

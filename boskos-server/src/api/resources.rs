@@ -50,15 +50,14 @@ pub(super) async fn list(app: &App, query: &str) -> Reply {
     let mut up_to = app.steward.sequence_text();
     if since.is_some() || !asked.wait.is_zero() {
         let watch = Watch { filter: asked.filter.clone(), since, wait: asked.wait };
-        match app.steward.call(Command::Watch(watch)).await.open().0 {
-            command::Reply::Refused(refusal) => {
-                return error(StatusCode::SERVICE_UNAVAILABLE, &refusal.to_string()).with_retry_after(1);
-            }
-            command::Reply::Watched { found: false } if since.is_some() => {
-                return with_sequence(Reply::json("[]\n"), up_to);
-            }
-            _ => up_to = app.steward.sequence_text(),
+        let (watched, _) = app.steward.call(Command::Watch(watch)).await.open();
+        if let command::Reply::Refused(refusal) = watched {
+            return error(StatusCode::SERVICE_UNAVAILABLE, &refusal.to_string()).with_retry_after(1);
         }
+        if since.is_some() && matches!(watched, command::Reply::Watched { found: false }) {
+            return with_sequence(Reply::json("[]\n"), up_to);
+        }
+        up_to = app.steward.sequence_text();
     }
     let Some(mut listing) = Listing::open(app.steward.clone(), asked) else {
         return error(StatusCode::SERVICE_UNAVAILABLE, "too many listings are under way, try again later")
