@@ -167,11 +167,7 @@ fn fraction_nanos(digits: &str, unit: u64) -> u64 {
         if value > (MAX_MAGNITUDE - 1) / 10 {
             break;
         }
-        let next = value * 10 + u64::from(digit - b'0');
-        if next > MAX_MAGNITUDE {
-            break;
-        }
-        value = next;
+        value = value * 10 + u64::from(digit - b'0');
         scale *= 10.0;
     }
     (value as f64 * (unit as f64 / scale)) as u64

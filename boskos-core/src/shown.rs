@@ -208,5 +208,6 @@ mod tests {
             names.note(&number.to_string().into(), &"t".into());
         }
         assert_eq!((names.count, names.names.len()), (Names::MAX_NAMED + 1, Names::MAX_NAMED));
+        assert_eq!(names.by_type, [("t".into(), Names::MAX_NAMED + 1)].into());
     }
 }

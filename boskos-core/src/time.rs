@@ -145,6 +145,24 @@ mod tests {
     }
 
     #[test]
+    fn whole_seconds_are_cut_toward_the_past_but_not_out_of_the_span() {
+        const FIRST_WHOLE: i64 = -9_223_372_036_000_000_000;
+        for (nanos, whole) in [
+            (0, 0),
+            (1_999_999_999, 1_000_000_000),
+            (2_000_000_000, 2_000_000_000),
+            (-1, -1_000_000_000),
+            (-1_000_000_000, -1_000_000_000),
+            (FIRST_WHOLE, FIRST_WHOLE),
+            (FIRST_WHOLE - 1, FIRST_WHOLE),
+            (i64::MIN, FIRST_WHOLE),
+            (i64::MAX, 9_223_372_036_000_000_000),
+        ] {
+            assert_eq!(WallTime::from_nanos(nanos).whole_seconds().as_nanos(), whole, "{nanos}");
+        }
+    }
+
+    #[test]
     fn times_beyond_the_span_become_its_end() {
         assert_eq!(WallTime::parse("0001-01-01T00:00:00Z").unwrap().as_nanos(), i64::MIN);
         assert_eq!(WallTime::parse("9000-01-01T00:00:00Z").unwrap().as_nanos(), i64::MAX);

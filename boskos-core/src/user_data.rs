@@ -195,6 +195,7 @@ mod tests {
         assert_eq!(data.as_json(), r#"{"a":"1","b":"2","c":"3"}"#);
         let data = data.merged(&patch(r#"{"a":"","b":null,"d":"4"}"#));
         assert_eq!(data.as_json(), r#"{"c":"3","d":"4"}"#);
+        assert_eq!((data.get("c").as_deref(), data.get("a"), data.is_empty()), (Some("3"), None, false));
         assert!(data.merged(&patch(r#"{"c":"","d":""}"#)).is_empty());
     }
 
@@ -205,6 +206,14 @@ mod tests {
         assert!(UserData::from_sorted_json("{}").unwrap().is_empty());
         for other in ["", "[]", r#"{"a":1}"#, r#"{"a":"1""#, r#"{"a":null}"#, r#"{"a":"1"} x"#] {
             assert!(UserData::from_sorted_json(other).is_err(), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_user_data_is_told_with_what_is_due() {
+        for (other, due) in [("[]", "a map of text by key"), (r#"{"a":1}"#, "text")] {
+            let told = UserData::from_sorted_json(other).unwrap_err().to_string();
+            assert!(told.contains(&format!("expected {due} at line 1")), "{told}");
         }
     }
 

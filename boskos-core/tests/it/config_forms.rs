@@ -1,6 +1,6 @@
 //! The forms that configs come in, and the ways in which YAML can say one thing.
 
-use boskos_core::{Config, ConfigError, Warning};
+use boskos_core::{Config, ConfigError, Warning, config::Composite};
 use proptest::prelude::*;
 
 fn parse(text: &str) -> Config {
@@ -196,6 +196,16 @@ fn a_text_beyond_the_limit_is_not_read() {
         Config::parse(&text).unwrap_err().to_string(),
         "268435457 bytes are too much: at most 268435456 are read"
     );
+    assert_eq!(Composite::parse_all(&text).unwrap_err(), ConfigError::TooLong { bytes: Config::MAX_BYTES + 1 });
+}
+
+#[test]
+fn a_text_at_the_limit_is_read() {
+    let mut text = vec![0; Config::MAX_BYTES];
+    text[0] = 0xff;
+    let refused = "line 1, column 1: not UTF-8";
+    assert_eq!(Config::parse(&text).unwrap_err().to_string(), refused);
+    assert_eq!(Composite::parse_all(&text).unwrap_err().to_string(), refused);
 }
 
 proptest! {

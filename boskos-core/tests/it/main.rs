@@ -3,6 +3,7 @@
 mod config;
 mod config_forms;
 mod config_scalars;
+mod driven;
 mod model;
 mod ranch;
 mod steps;
