@@ -66,6 +66,7 @@ mod tests {
         assert_eq!(escaped("plain-ü"), "\"plain-ü\"");
         assert_eq!(escaped("a\"b\\c\nd"), r#""a\"b\\c\nd""#);
         assert_eq!(escaped("<a>&\u{1}\u{2028}z"), r#""\u003ca\u003e\u0026\u0001\u2028z""#);
+        assert_eq!(escaped("\u{8}\t\n\u{b}\u{c}\r\u{1f}\u{7f}"), "\"\\b\\t\\n\\u000b\\f\\r\\u001f\u{7f}\"");
     }
 
     #[test]

@@ -3,7 +3,11 @@
 mod config;
 mod config_forms;
 mod config_scalars;
+mod conflicts;
 mod driven;
 mod model;
 mod ranch;
+mod resets;
+mod seen;
+mod stage;
 mod steps;
