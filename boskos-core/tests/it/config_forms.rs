@@ -145,6 +145,33 @@ fn aliases_cannot_grow_without_bound() {
     assert_eq!(syntax_error(text.as_bytes()).2, "the aliases make too much of the document");
 }
 
+/// A config whose aliases make `scalars` more values than are allowed.
+fn aliases_beyond_the_limit_by(scalars: usize) -> ConfigError {
+    let list = "x, ".repeat(998);
+    let lists = "*list, ".repeat(Config::MAX_ALIASED / 1_000);
+    let one_by_one = "*one, ".repeat(scalars);
+    let text = format!("list: &list [{list}]\none: &one x\nresources: [{{type: a, names: [{lists}{one_by_one}]}}]");
+    Config::parse(text.as_bytes()).expect_err("lists are no names")
+}
+
+#[test]
+fn as_many_values_as_are_allowed_may_come_from_aliases() {
+    assert!(matches!(aliases_beyond_the_limit_by(0), ConfigError::Invalid(_)));
+    let refused = aliases_beyond_the_limit_by(1);
+    assert!(refused.to_string().ends_with("the aliases make too much of the document"), "{refused}");
+}
+
+#[test]
+fn as_many_merges_within_each_other_as_are_allowed_are_read() {
+    let nested = |depth: usize| {
+        let text = format!("[{}type: a, names: [x]{}]", "{<<: ".repeat(depth) + "{", "}".repeat(depth + 1));
+        Config::parse(text.as_bytes()).map(|(config, _)| config.names().count()).map_err(|error| error.to_string())
+    };
+    assert_eq!(nested(Config::MAX_MERGES), Ok(1));
+    let refused = nested(Config::MAX_MERGES + 1).unwrap_err();
+    assert!(refused.ends_with("too many << within each other"), "{refused}");
+}
+
 #[test]
 fn an_anchor_within_itself_is_refused() {
     assert_eq!(syntax_error(b"resources: &a\n- type: b\n- *a\n"), (3, 3, "an anchor's value contains itself".into()));
@@ -180,6 +207,7 @@ fn a_bad_document_says_where() {
         (b"resources:\n- type: \xc3\xa9\0", 2, 10),
         (b"{\"type\":\"a\",\"name\":\"x\"}\n{\"type\":\"a\",\n", 2, 13),
         (b"{\"type\":\"a\",\"name\":\"x\"}\n{\"type\":\"a\",\"name\":\"u\"} x\n", 2, 25),
+        (b"{\"type\":\"a\",\"name\":\"x\"}\n{\"type\":\"a\",\"name\":\"u\"}\r---\r{}\n", 2, 1),
     ] {
         let (found_line, found_column, reason) = syntax_error(text);
         let shown = String::from_utf8_lossy(text);

@@ -4,7 +4,7 @@ use boskos_core::{
     Resource,
     ranch::{
         Limits,
-        command::{Acquire, AcquireByState, Command},
+        command::{Acquire, AcquireByState, Command, Refusal, Reply},
         plan::{Foreign, Outcome},
     },
 };
@@ -73,6 +73,20 @@ fn a_call_at_a_place_that_met_a_conflict_is_judged_anew_unless_its_caller_has_go
 }
 
 #[test]
+fn a_call_at_a_place_that_does_not_wait_is_answered_when_nothing_is_left() {
+    let mut stage = Stage::new(Limits::default(), [resource("a", "t", "dirty", None)], &[]);
+    let asked = Acquire { request_id: Some("i".into()), ..acquire() };
+    stage.acquire(asked.clone());
+    stage.commit_all();
+    stage.ranch.observe(Foreign { name: "a".into(), now: Some(free("a")), version: 1 }, stage.now);
+    let call = stage.acquire(asked);
+    let now = Some(resource("a", "t", "busy", Some("mallory")));
+    stage.settle(Outcome::Conflict(vec![Foreign { name: "a".into(), now, version: 2 }]));
+    assert!(matches!(stage.reply(call), Some(Reply::Refused(Refusal::NoneAvailable(_)))));
+    assert_eq!(stage.ranch.places(), 1);
+}
+
+#[test]
 fn only_the_call_of_a_caller_who_has_gone_is_dropped() {
     let mut stage = Stage::new(Limits::default(), [free("a"), free("b"), free("c")], &[]);
     let (gone, stays) = (stage.acquire(acquire()), stage.acquire(acquire()));
@@ -105,4 +119,19 @@ fn what_someone_else_changed_is_the_newest() {
     let call = stage.acquire(acquire());
     stage.settle(committed());
     assert_eq!(stage.granted(call).record.resource.name.as_str(), "b");
+}
+
+#[test]
+fn of_what_others_made_of_a_resource_in_flight_the_newest_counts() {
+    for order in [[1, 2], [2, 1]] {
+        let mut stage = Stage::new(Limits::default(), [free("a")], &[]);
+        let call = stage.acquire(acquire());
+        for version in order {
+            let now = Some(resource("a", "t", &format!("state-{version}"), None));
+            stage.ranch.observe(Foreign { name: "a".into(), now, version }, stage.now);
+        }
+        stage.settle(Outcome::NotWritten);
+        assert_eq!(stage.standing("a"), ("state-2", None), "{order:?}");
+        assert!(stage.reply(call).is_some());
+    }
 }

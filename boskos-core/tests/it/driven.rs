@@ -3,28 +3,21 @@
 use std::time::Duration;
 
 use boskos_core::{
-    Resource,
+    Lifecycle, Resource,
     ranch::{
         Limits,
-        command::{Acquire, CallId, Command, Effects, Receipt, Reset},
-        plan::Outcome,
+        command::{Acquire, CallId, Command, Effects, Receipt, Reset, SyncChange},
+        plan::{Foreign, Outcome},
     },
 };
 
-use crate::stage::{Stage, acquire, at, busy, committed, free, resource};
+use crate::stage::{Stage, acquire, at, busy, committed, dynamic, free, resource};
 
 /// `count` resources of a dynamic type that expire after a second.
 fn expiring(limits: Limits, count: u32) -> Stage {
     let resources = (1..=count)
         .map(|number| Resource { expiration: Some(at(1).wall), ..resource(&format!("d{number}"), "d", "free", None) });
-    Stage::new(limits, resources, &["d"])
-}
-
-/// Works once; whether more is due at once.
-fn work(stage: &mut Stage) -> bool {
-    let more = stage.ranch.work(stage.now);
-    stage.absorb();
-    more
+    Stage::new(limits, resources, &[dynamic("d")])
 }
 
 fn wait_for_id(stage: &mut Stage, id: &str) {
@@ -61,11 +54,11 @@ fn more_is_due_after_a_step_that_was_used_up_by_places() {
         if halted {
             stage.ranch.halt();
         }
-        assert!(!work(&mut stage), "nothing is due yet");
+        assert!(!stage.work(), "nothing is due yet");
         stage.now = at(2);
-        assert!(work(&mut stage), "one place is left: halted {halted}, {chores} chores");
+        assert!(stage.work(), "one place is left: halted {halted}, {chores} chores");
         assert_eq!(stage.ranch.places(), 1);
-        assert!(!work(&mut stage), "none is left: halted {halted}, {chores} chores");
+        assert!(!stage.work(), "none is left: halted {halted}, {chores} chores");
         assert_eq!(stage.ranch.places(), 0);
     }
 }
@@ -73,11 +66,11 @@ fn more_is_due_after_a_step_that_was_used_up_by_places() {
 #[test]
 fn more_is_due_after_a_step_that_was_used_up_by_chores_that_may_follow() {
     let mut stage = expiring(Limits { step: 2, ..Limits::default() }, 3);
-    assert!(!work(&mut stage));
+    assert!(!stage.work());
     stage.now = at(1);
-    assert!(work(&mut stage));
+    assert!(stage.work());
     assert_eq!(stage.flying.len(), 2);
-    while work(&mut stage) {}
+    while stage.work() {}
     assert_eq!(stage.flying.len(), 3);
 }
 
@@ -85,8 +78,8 @@ fn more_is_due_after_a_step_that_was_used_up_by_chores_that_may_follow() {
 fn nothing_is_due_at_once_while_as_many_chores_as_may_are_in_flight() {
     let mut stage = expiring(Limits { chores: 1, ..Limits::default() }, 2);
     stage.now = at(1);
-    assert!(!work(&mut stage));
-    assert!(!work(&mut stage));
+    assert!(!stage.work());
+    assert!(!stage.work());
     assert_eq!((stage.flying.len(), stage.ranch.next_wake().wall), (1, None));
     stage.settle(committed());
     assert_eq!(stage.ranch.next_wake().wall, Some(at(1).wall));
@@ -105,7 +98,7 @@ fn expiry_wakes_neither_a_halted_ranch_nor_one_that_follows_a_config() {
 
 #[test]
 fn what_is_to_be_looked_after_wakes_unless_a_config_is_followed_or_nothing_can_be_written() {
-    let mut stage = Stage::new(Limits::default(), [], &["d"]);
+    let mut stage = Stage::new(Limits::default(), [], &[dynamic("d")]);
     assert!(stage.ranch.next_wake().at_once);
     stage.ranch.begin_sync([]);
     assert!(!stage.ranch.next_wake().at_once);
@@ -113,7 +106,7 @@ fn what_is_to_be_looked_after_wakes_unless_a_config_is_followed_or_nothing_can_b
     stage.ranch.halt();
     assert!(!stage.ranch.next_wake().at_once);
     stage.ranch.resume(at(0));
-    while work(&mut stage) {}
+    while stage.work() {}
     assert!(!stage.ranch.next_wake().at_once);
 }
 
@@ -129,6 +122,17 @@ fn a_reset_that_is_not_all_decided_wakes_once_more_may_be_in_flight_or_nothing_c
     stage.ranch.resume(at(0));
     stage.settle(committed());
     assert!(stage.ranch.next_wake().at_once);
+}
+
+#[test]
+fn what_is_there_when_its_type_becomes_dynamic_expires() {
+    let mut stage = Stage::new(Limits::default(), [], &[]);
+    let now = Some(Resource { expiration: Some(at(1).wall), ..resource("d1", "d", "free", None) });
+    stage.ranch.observe(Foreign { name: "d1".into(), now, version: 1 }, at(0));
+    assert_eq!(stage.ranch.next_wake().wall, None);
+    stage.ask(Command::Sync(vec![SyncChange::SetLifecycle(Lifecycle { max_count: 1, ..Lifecycle::new("d".into()) })]));
+    stage.commit_all();
+    assert_eq!(stage.ranch.next_wake().wall, Some(at(1).wall));
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! What the crate's users rely on, seen from outside.
 
+mod composites;
 mod config;
 mod config_forms;
 mod config_scalars;
 mod conflicts;
 mod driven;
+mod kept_up;
 mod model;
+mod planned;
 mod ranch;
 mod resets;
 mod seen;

@@ -9,7 +9,7 @@ use boskos_core::{
     },
 };
 
-use crate::stage::{Stage, acquire, busy, committed, free, resource};
+use crate::stage::{Stage, acquire, busy, committed, dynamic, free, resource};
 
 fn reset(stage: &mut Stage, r#type: &str) -> CallId {
     stage.ask(Command::Reset(Reset {
@@ -22,10 +22,9 @@ fn reset(stage: &mut Stage, r#type: &str) -> CallId {
 
 /// The names that a reset took; nothing if it is not answered.
 fn taken(stage: &mut Stage, call: CallId) -> Option<Vec<String>> {
-    match stage.reply(call)? {
-        Reply::Reset(taken) => Some(taken.keys().map(ToString::to_string).collect()),
-        other => panic!("a reset is answered {other:?}"),
-    }
+    let reply = stage.reply(call)?;
+    let Reply::Reset(taken) = reply else { panic!("a reset is answered {reply:?}") };
+    Some(taken.keys().map(ToString::to_string).collect())
 }
 
 fn heartbeat(stage: &mut Stage, name: &str, state: &str) {
@@ -41,7 +40,7 @@ fn a_reset_waits_for_none_but_owned_resources_of_its_type_and_state() {
         resource("other-state", "t", "leased", Some("alice")),
         resource("unowned", "t", "busy", None),
     ];
-    let mut stage = Stage::new(Limits::default(), resources, &["d"]);
+    let mut stage = Stage::new(Limits::default(), resources, &[dynamic("d")]);
     heartbeat(&mut stage, "other-type", "busy");
     heartbeat(&mut stage, "other-state", "leased");
     stage.acquire(boskos_core::ranch::command::Acquire { state: "busy".into(), ..acquire() });
@@ -56,7 +55,7 @@ fn a_reset_waits_for_none_but_owned_resources_of_its_type_and_state() {
 
 #[test]
 fn a_reset_does_not_wait_for_what_is_being_created() {
-    let mut stage = Stage::new(Limits::default(), [resource("old", "d", "busy", None)], &["d"]);
+    let mut stage = Stage::new(Limits::default(), [resource("old", "d", "busy", None)], &[dynamic("d")]);
     let created =
         boskos_core::ranch::command::Acquire { r#type: "d".into(), request_id: Some("i".into()), ..acquire() };
     stage.acquire(created);

@@ -5,7 +5,7 @@ use boskos_core::ranch::{
     command::{Acquire, Filter},
 };
 
-use crate::stage::{Stage, acquire, free, resource};
+use crate::stage::{Stage, acquire, dynamic, free, resource};
 
 fn of_state(state: &str) -> Filter {
     Filter { states: vec![state.into()], ..Filter::default() }
@@ -13,7 +13,7 @@ fn of_state(state: &str) -> Filter {
 
 #[test]
 fn only_what_is_newer_and_committed_matches() {
-    let mut stage = Stage::new(Limits::default(), [free("a"), resource("b", "t", "dirty", None)], &["d"]);
+    let mut stage = Stage::new(Limits::default(), [free("a"), resource("b", "t", "dirty", None)], &[dynamic("d")]);
     let before = stage.ranch.settled_up_to();
     assert!(stage.ranch.any_matches(&of_state("free"), 0));
     assert!(stage.ranch.any_matches(&of_state("free"), before - 2));

@@ -37,6 +37,11 @@ pub(crate) fn busy(name: &str) -> Resource {
     resource(name, "t", "busy", Some("alice"))
 }
 
+/// A type of which there may be nine resources.
+pub(crate) fn dynamic(r#type: &str) -> Lifecycle {
+    Lifecycle { max_count: 9, ..Lifecycle::new(r#type.into()) }
+}
+
 /// Alice takes a free resource of type `t`.
 pub(crate) fn acquire() -> Acquire {
     Acquire {
@@ -63,20 +68,19 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// Resources that the config lists, the least recently updated first, and dynamic types of which there may be nine.
-    pub(crate) fn new(limits: Limits, resources: impl IntoIterator<Item = Resource>, dynamic: &[&str]) -> Self {
+    /// Resources, the least recently updated first; those of dynamic types are not in the config.
+    pub(crate) fn new(limits: Limits, resources: impl IntoIterator<Item = Resource>, lifecycles: &[Lifecycle]) -> Self {
         let mut made = 0;
         let names = move || {
             made += 1;
             format!("made-{made}").into()
         };
         let mut loader = Loader::new(limits, Box::new(names), at(0));
-        for r#type in dynamic {
-            let lifecycle = Lifecycle { max_count: 9, ..Lifecycle::new((*r#type).into()) };
-            loader.lifecycle(LifecycleRecord { lifecycle, draining: false });
+        for lifecycle in lifecycles {
+            loader.lifecycle(LifecycleRecord { lifecycle: lifecycle.clone(), draining: false });
         }
         for (sequence, resource) in (1..).zip(resources) {
-            let listed = !dynamic.contains(&resource.r#type.as_str());
+            let listed = lifecycles.iter().all(|lifecycle| lifecycle.r#type != resource.r#type);
             let record = Record { resource, sequence, last_transition: 0, leaving: false };
             loader.resource(Stored { key: None, record, version: 0 }, listed);
         }
@@ -118,6 +122,13 @@ impl Stage {
     pub(crate) fn reply(&mut self, call: CallId) -> Option<Reply> {
         let index = self.replies.iter().position(|(of, _)| *of == call)?;
         Some(self.replies.remove(index).1)
+    }
+
+    /// Works once; whether more is due at once.
+    pub(crate) fn work(&mut self) -> bool {
+        let more = self.ranch.work(self.now);
+        self.absorb();
+        more
     }
 
     pub(crate) fn granted(&mut self, call: CallId) -> Box<Granted> {
