@@ -75,7 +75,7 @@ fn what_is_in_flight_is_neither_missing_nor_surplus() {
     let lifecycle = Lifecycle { min_count: 2, max_count: 2, ..dynamic("d") };
     for (resources, expected) in [(vec![], vec!["create free"; 2]), (in_state("free", 1, 3), vec!["d3 to toBeDeleted"])]
     {
-        let mut stage = Stage::new(Limits::default(), resources, &[lifecycle.clone()]);
+        let mut stage = Stage::new(Limits::default(), resources, std::slice::from_ref(&lifecycle));
         for _ in 0..2 {
             stage.work();
             assert_eq!(told(&stage), expected);
