@@ -28,6 +28,13 @@ fn at_least_one_entry() {
 }
 
 #[test]
+fn an_entry_by_itself_is_one_only_if_it_is_a_line_in_braces() {
+    for text in ["{\"type\":\"a\",\n\"names\":[\"x\"]}", "type: {a: b}", "type: a\nnames: [x]", "{names: [x]} # x"] {
+        assert_violations(text, &["empty config: at least one entry is needed"]);
+    }
+}
+
+#[test]
 fn entries_are_a_list_of_mappings() {
     assert_violations("resources: {a: b}", &[".resources: must be a list, is a mapping"]);
     assert_violations("text", &["must be a mapping with the key resources, or a list, is text"]);

@@ -135,3 +135,15 @@ fn of_what_others_made_of_a_resource_in_flight_the_newest_counts() {
         assert!(stage.reply(call).is_some());
     }
 }
+
+#[test]
+fn what_is_not_newer_is_an_echo() {
+    let mut stage = Stage::new(Limits::default(), [free("a")], &[]);
+    for (state, version, expected) in
+        [("clean", 2, "clean"), ("dirty", 2, "clean"), ("dirty", 1, "clean"), ("dirty", 3, "dirty")]
+    {
+        let now = Some(resource("a", "t", state, None));
+        stage.ranch.observe(Foreign { name: "a".into(), now, version }, stage.now);
+        assert_eq!(stage.standing("a"), (expected, None), "{state} of version {version}");
+    }
+}

@@ -99,3 +99,11 @@ fn what_could_not_be_written_is_tried_again() {
     stage.settle(committed());
     assert_eq!(stage.ranch.len(), 1);
 }
+
+#[test]
+fn to_look_at_a_type_counts_as_a_change() {
+    let types = ["d1", "d2", "d3", "d4", "d5"].map(dynamic);
+    let mut stage = Stage::new(Limits { step: 2, ..Limits::default() }, [], &types);
+    assert_eq!([(); 4].map(|()| stage.work()), [true, true, false, false]);
+    assert!(stage.flying.is_empty());
+}

@@ -14,3 +14,4 @@ mod resets;
 mod seen;
 mod stage;
 mod steps;
+mod waits;

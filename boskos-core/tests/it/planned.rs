@@ -81,3 +81,15 @@ fn a_resource_keeps_the_key_that_it_was_stored_under_and_others_get_those_that_a
     }
     assert_eq!(keys, [("a", 4), ("b", 1), ("c", 0), ("d", 2), ("e", 3), ("f", 5)]);
 }
+
+#[test]
+fn what_the_config_lists_is_told_after_loading() {
+    let mut loader = Loader::new(Limits::default(), Box::new(|| "made".into()), at(0));
+    for (number, name) in [(1, "a"), (2, "b")] {
+        let record = Record { resource: busy(name), sequence: number, last_transition: 0, leaving: false };
+        loader.resource(Stored { key: None, record, version: 0 }, number == 2);
+    }
+    loader.mark_listed(|resource| resource.name.as_str() == "a");
+    let listed: Vec<_> = loader.finish().names_page(None, 9).iter().map(|view| view.listed).collect();
+    assert_eq!(listed, [true, false]);
+}
