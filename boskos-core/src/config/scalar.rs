@@ -97,7 +97,7 @@ fn number<'text>(text: &str) -> Option<Scalar<'text>> {
 fn separates_digits(text: &str) -> bool {
     let bytes = text.as_bytes();
     let digit_at = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
-    text.match_indices('_').all(|(at, _)| at > 0 && digit_at(at - 1) && digit_at(at + 1))
+    text.match_indices('_').all(|(at, _)| at.checked_sub(1).is_some_and(digit_at) && digit_at(at + 1))
 }
 
 /// An integer in decimal, `0x`, `0o`, `0b` or, with a leading zero, in octal.
@@ -131,12 +131,7 @@ fn integer<'text>(text: &str) -> Option<Scalar<'text>> {
 
 /// A decimal number with or without fraction and exponent; `None` if it is none or too large.
 fn float(text: &str) -> Option<f64> {
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    // Keeps out `inf`, `nan` and a second sign, which the standard library would take.
-    let spelled_in_digits = unsigned.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
-    if !spelled_in_digits || unsigned.starts_with(['+', '-']) {
-        return None;
-    }
+    // The standard library would take `inf` and `nan` too.
     text.parse::<f64>().ok().filter(|value| value.is_finite())
 }
 

@@ -144,11 +144,6 @@ impl Places {
         }
     }
 
-    /// Whether a place stands or is being granted.
-    pub(super) fn exists(&self, number: PlaceNumber) -> bool {
-        self.standing.contains_key(&number) || self.granting.contains_key(&number)
-    }
-
     /// Drops a call that lined up behind the grant of its id.
     pub(super) fn cancel_follower(&mut self, call: CallId) -> bool {
         let is_it = |place: &&mut Place| place.follower.as_ref().is_some_and(|(of, _)| *of == call);

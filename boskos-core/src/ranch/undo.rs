@@ -84,8 +84,6 @@ impl Ranch {
             *budget = budget.saturating_sub(owed.changes());
             match owed {
                 Owed::Undo(receipt) => self.undo(receipt, now),
-                // An undo may have opened it again meanwhile.
-                Owed::Forget(number) if self.places.exists(number) => {}
                 Owed::Forget(number) => self.forget_place(number),
             }
         }

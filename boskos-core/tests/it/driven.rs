@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use boskos_core::{
-    Lifecycle, Resource,
+    GoDuration, Lifecycle, Resource,
     ranch::{
         Limits,
         command::{Acquire, CallId, Command, Effects, Receipt, Reset, SyncChange},
@@ -86,6 +86,19 @@ fn nothing_is_due_at_once_while_as_many_chores_as_may_are_in_flight() {
 }
 
 #[test]
+fn only_resets_and_upkeep_are_chores() {
+    let mut stage = expiring(Limits { chores: 1, ..Limits::default() }, 2);
+    let reset = Reset { r#type: "d".into(), state: "free".into(), expire: GoDuration::ZERO, dest: "dirty".into() };
+    stage.acquire(Acquire { r#type: "d".into(), ..acquire() });
+    stage.now = at(1);
+    assert!(!stage.work());
+    assert_eq!(stage.flying.len(), 2, "an acquire and an expiry");
+    stage.commit_all();
+    stage.ask(Command::Reset(Reset { state: "busy".into(), ..reset }));
+    assert_eq!((stage.flying.len(), stage.work()), (1, false), "a reset");
+}
+
+#[test]
 fn expiry_wakes_neither_a_halted_ranch_nor_one_that_follows_a_config() {
     let mut stage = expiring(Limits::default(), 1);
     assert_eq!(stage.ranch.next_wake().wall, Some(at(1).wall));
@@ -112,8 +125,7 @@ fn what_is_to_be_looked_after_wakes_unless_a_config_is_followed_or_nothing_can_b
 
 #[test]
 fn a_reset_that_is_not_all_decided_wakes_once_more_may_be_in_flight_or_nothing_can_be() {
-    let reset =
-        Reset { r#type: "t".into(), state: "busy".into(), expire: boskos_core::GoDuration::ZERO, dest: "dirty".into() };
+    let reset = Reset { r#type: "t".into(), state: "busy".into(), expire: GoDuration::ZERO, dest: "dirty".into() };
     let mut stage = Stage::new(Limits { chores: 1, ..Limits::default() }, [busy("a"), busy("b")], &[]);
     stage.ask(Command::Reset(reset));
     assert_eq!((stage.flying.len(), stage.ranch.next_wake().at_once), (1, false));

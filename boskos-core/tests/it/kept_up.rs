@@ -2,7 +2,11 @@
 
 use boskos_core::{
     Lifecycle, Resource,
-    ranch::{Limits, plan::Write},
+    ranch::{
+        Limits,
+        command::{Command, SyncChange},
+        plan::Write,
+    },
 };
 
 use crate::stage::{Stage, committed, dynamic, resource};
@@ -106,4 +110,41 @@ fn to_look_at_a_type_counts_as_a_change() {
     let mut stage = Stage::new(Limits { step: 2, ..Limits::default() }, [], &types);
     assert_eq!([(); 4].map(|()| stage.work()), [true, true, false, false]);
     assert!(stage.flying.is_empty());
+}
+
+#[test]
+fn what_goes_counts_for_the_whole_step() {
+    let types = ["d", "e"].map(|r#type| Lifecycle { max_count: 1, ..dynamic(r#type) });
+    let resources = ["d", "e"]
+        .iter()
+        .flat_map(|r#type| (1..=3).map(move |number| resource(&format!("{type}{number}"), r#type, "free", None)));
+    let mut stage = Stage::new(Limits { step: 3, ..Limits::default() }, resources, &types);
+    assert!(stage.work());
+    assert_eq!(told(&stage), ["d3 to toBeDeleted", "d2 to toBeDeleted"]);
+    assert!(stage.work());
+    assert_eq!(told(&stage)[2..], ["e3 to toBeDeleted", "e2 to toBeDeleted"]);
+}
+
+#[test]
+fn a_type_that_was_to_be_looked_at_may_be_dynamic_no_more() {
+    for listed in [false, true] {
+        let mut stage = Stage::new(Limits::default(), [], &[dynamic("d")]);
+        if listed {
+            let (name, r#type, state) = ("d1".into(), "d".into(), "free".into());
+            stage.ask(Command::Sync(vec![SyncChange::List { name, r#type, state }]));
+            stage.commit_all();
+        }
+        stage.ask(Command::Sync(vec![SyncChange::DrainLifecycle("d".into())]));
+        stage.commit_all();
+        stage.work();
+        assert_eq!(told(&stage), ["forget d"]);
+        // Has the type be looked at again.
+        stage.ranch.resume(stage.now);
+        stage.commit_all();
+        assert!(!stage.work());
+        assert_eq!(
+            (stage.flying.len(), stage.ranch.lifecycles().len(), stage.ranch.len()),
+            (0, 0, usize::from(listed))
+        );
+    }
 }

@@ -8,6 +8,7 @@ mod conflicts;
 mod driven;
 mod kept_up;
 mod model;
+mod places;
 mod planned;
 mod ranch;
 mod resets;
