@@ -144,7 +144,7 @@ pub(crate) fn float_text(value: f64) -> String {
         return "NaN".to_owned();
     }
     if value.is_infinite() {
-        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+        return if value.is_sign_positive() { "+Inf" } else { "-Inf" }.to_owned();
     }
     let shortest = format!("{value:e}");
     let digits = shortest.split('e').next().map_or(0, |digits| digits.bytes().filter(u8::is_ascii_digit).count());

@@ -5,11 +5,11 @@ use boskos_core::{
     ranch::{
         Limits,
         command::{Acquire, AcquireByState, Command, Refusal, Reply},
-        plan::{Foreign, Outcome},
+        plan::{Foreign, Outcome, Write},
     },
 };
 
-use crate::stage::{Stage, acquire, committed, free, resource};
+use crate::stage::{Stage, acquire, committed, dynamic, free, resource};
 
 /// Mallory has taken a resource.
 fn taken(name: &str) -> Outcome {
@@ -145,5 +145,18 @@ fn what_is_not_newer_is_an_echo() {
         let now = Some(resource("a", "t", state, None));
         stage.ranch.observe(Foreign { name: "a".into(), now, version }, stage.now);
         assert_eq!(stage.standing("a"), (expected, None), "{state} of version {version}");
+    }
+}
+
+#[test]
+fn what_others_did_before_a_deletion_is_past_and_what_they_did_after_is_news() {
+    for (version, there) in [(1, false), (2, false), (3, true)] {
+        let mut stage = Stage::new(Limits::default(), [resource("d1", "d", "tombstone", None)], &[dynamic("d")]);
+        stage.work();
+        assert!(matches!(*stage.flying[0].writes, [Write::Delete(_)]));
+        let now = Some(resource("d1", "d", "free", None));
+        stage.ranch.observe(Foreign { name: "d1".into(), now, version }, stage.now);
+        stage.settle(Outcome::Committed([2].into_iter().collect()));
+        assert_eq!(stage.ranch.resource("d1").is_some(), there, "version {version}");
     }
 }

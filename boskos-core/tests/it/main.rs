@@ -6,6 +6,7 @@ mod config_forms;
 mod config_scalars;
 mod conflicts;
 mod driven;
+mod following;
 mod kept_up;
 mod model;
 mod places;
