@@ -145,3 +145,22 @@ fn a_call_that_seeks_moves_up_to_its_place_that_opens_again_and_is_answered_ther
         [(Some("i"), false)]
     );
 }
+
+#[test]
+fn whoever_waits_is_served_when_the_store_is_back_though_others_before_do_not_call() {
+    let mut stage = Stage::new(Limits::default(), ["a", "b", "c"].map(busy), &[]);
+    for id in ["first", "second"] {
+        stage.acquire(Acquire { request_id: Some(id.into()), ..acquire() });
+    }
+    let calls = [stage.acquire(waiting()), stage.acquire(Acquire { request_id: None, ..waiting() })];
+    stage.commit_all();
+    ["a", "b", "c"].iter().for_each(|name| release(&mut stage, name));
+    stage.ranch.halt();
+    stage.commit_all();
+    assert!(stage.reply(calls[0]).is_none());
+    stage.ranch.resume(stage.now);
+    stage.absorb();
+    stage.commit_all();
+    assert_eq!(stage.granted(calls[0]).record.resource.name.as_str(), "a");
+    assert!(stage.reply(calls[1]).is_none(), "two of the three are kept for those before");
+}

@@ -4,7 +4,7 @@ use boskos_core::{
     MonoTime, Now,
     ranch::{
         Limits, Loader,
-        command::{Command, Release, SyncChange, Update},
+        command::{Acquire, CallId, Command, Release, SyncChange, Update},
         plan::{Put, Record, ResourceKey, Stored, Write},
     },
 };
@@ -72,7 +72,7 @@ fn a_resource_keeps_the_key_that_it_was_stored_under_and_others_get_those_that_a
         } else {
             Command::Sync(vec![SyncChange::List { name: name.into(), r#type, state }])
         };
-        ranch.decide(boskos_core::ranch::command::CallId(1), command, now);
+        ranch.decide(CallId(1), command, now);
         let plans = ranch.take_effects().plans;
         for write in plans.iter().flat_map(|plan| &plan.writes) {
             let Write::Put(put) = write else { panic!("{write:?}") };
@@ -92,4 +92,18 @@ fn what_the_config_lists_is_told_after_loading() {
     loader.mark_listed(|resource| resource.name.as_str() == "a");
     let listed: Vec<_> = loader.finish().names_page(None, 9).iter().map(|view| view.listed).collect();
     assert_eq!(listed, [true, false]);
+}
+
+#[test]
+fn places_are_numbered_after_all_that_ever_were() {
+    let mut loader = Loader::new(Limits::default(), Box::new(|| "made".into()), at(0));
+    let record = Record { resource: busy("a"), sequence: 1, last_transition: 0, leaving: false };
+    loader.resource(Stored { key: None, record, version: 0 }, true);
+    loader.place_number(7);
+    let mut ranch = loader.finish();
+    let acquire = Acquire { request_id: Some("i".into()), ..acquire() };
+    ranch.decide(CallId(1), Command::Acquire(acquire), at(0));
+    let plans = ranch.take_effects().plans;
+    let [Write::PutPlace(place)] = &*plans[0].writes else { panic!("{plans:?}") };
+    assert_eq!(place.number, 8);
 }
