@@ -86,9 +86,11 @@ impl Line {
         Some(self.numbers[index])
     }
 
-    /// All present, in order.
-    pub(super) fn iter(&self) -> impl Iterator<Item = u64> {
-        self.numbers.iter().zip(&self.present).filter(|(_, present)| **present).map(|(number, _)| *number)
+    /// All present behind `number`, in order; `None`: all.
+    pub(super) fn behind(&self, number: Option<u64>) -> impl Iterator<Item = u64> {
+        let from = number.map_or(0, |number| self.numbers.partition_point(|other| *other <= number));
+        let rest = self.numbers[from..].iter().zip(&self.present[from..]);
+        rest.filter(|(_, present)| **present).map(|(number, _)| *number)
     }
 
     /// How many of the first `count` entries are present.
@@ -190,7 +192,7 @@ mod tests {
     }
 
     fn assert_same(line: &Line, sorted: &[u64]) {
-        assert_eq!(line.iter().collect::<Vec<_>>(), sorted);
+        assert_eq!(line.behind(None).collect::<Vec<_>>(), sorted);
         assert_eq!((line.len(), line.is_empty()), (sorted.len(), sorted.is_empty()));
         assert_eq!((line.at(0), line.at(sorted.len() + 1)), (None, None));
         for (index, number) in sorted.iter().enumerate() {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Ranch,
-    plan::{LifecycleRecord, Sequence},
+    plan::{LifecycleRecord, PlaceNumber, Sequence},
 };
 use crate::{Now, Owner, Resource, ResourceType, State, WallTime};
 
@@ -48,6 +48,8 @@ pub struct PoolView {
 /// One queue place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlaceView {
+    /// Its number, by which all places are in order.
+    pub number: PlaceNumber,
     /// The type waited for.
     pub r#type: ResourceType,
     /// The state waited for.
@@ -88,7 +90,7 @@ impl PlaceView {
     /// The order in which places are shown: by type and state, in the order of their ranks.
     #[must_use]
     pub fn shown_order(&self, other: &Self) -> std::cmp::Ordering {
-        (&self.r#type, &self.state, self.rank).cmp(&(&other.r#type, &other.state, other.rank))
+        (&self.r#type, &self.state, self.number).cmp(&(&other.r#type, &other.state, other.number))
     }
 }
 
@@ -161,26 +163,42 @@ impl Ranch {
         all
     }
 
-    /// Who waits for what, queue by queue in no order, each in the order of its places.
+    /// What there are queues for, in no order.
     #[must_use]
-    pub fn queue(&self, now: Now) -> Vec<PlaceView> {
-        let mut all = Vec::with_capacity(self.places.len());
-        for (_, pool) in self.inventory.pools() {
-            for (index, number) in pool.line.iter().enumerate() {
-                let place = self.places.get(number).expect("a line has standing places");
-                all.push(PlaceView {
-                    r#type: self.inventory.kind(pool.kind).r#type.clone(),
-                    state: pool.state.clone(),
-                    request_id: place.request_id.clone(),
-                    owner: place.parked.as_ref().map(|parked| parked.owner.as_str().to_owned()),
-                    since: place.joined,
-                    waited: place.waited(now),
-                    rank: index + 1,
-                    parked: place.parked.is_some(),
-                });
+    pub fn queues(&self) -> Vec<(ResourceType, State)> {
+        let queues = self.inventory.pools().filter(|(_, pool)| !pool.line.is_empty());
+        queues.map(|(_, pool)| (self.inventory.kind(pool.kind).r#type.clone(), pool.state.clone())).collect()
+    }
+
+    /// Who waits in one queue behind the place with the number `after`, or at all, in order and at most `limit`.
+    #[must_use]
+    pub fn queue_page(
+        &self,
+        r#type: &ResourceType,
+        state: &State,
+        after: Option<PlaceNumber>,
+        limit: usize,
+        now: Now,
+    ) -> Vec<PlaceView> {
+        let Some(pool) = self.inventory.find_pool(r#type.as_str(), state.as_str()) else { return Vec::new() };
+        let pool = self.inventory.pool(pool);
+        let mut page = pool.line.behind(after).take(limit).peekable();
+        let first_rank = page.peek().and_then(|first| pool.line.rank(*first)).unwrap_or_default();
+        let view = |(number, rank)| {
+            let place = self.places.get(number).expect("a line has standing places");
+            PlaceView {
+                number,
+                r#type: r#type.clone(),
+                state: pool.state.clone(),
+                request_id: place.request_id.clone(),
+                owner: place.parked.as_ref().map(|parked| parked.owner.as_str().to_owned()),
+                since: place.joined,
+                waited: place.waited(now),
+                rank,
+                parked: place.parked.is_some(),
             }
-        }
-        all
+        };
+        page.zip(first_rank..).map(view).collect()
     }
 
     /// Calls that are parked.

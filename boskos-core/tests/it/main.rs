@@ -11,6 +11,7 @@ mod kept_up;
 mod model;
 mod places;
 mod planned;
+mod queue;
 mod ranch;
 mod resets;
 mod seen;

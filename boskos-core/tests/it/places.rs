@@ -8,7 +8,10 @@ use boskos_core::ranch::{
     plan::{Foreign, Outcome},
 };
 
-use crate::stage::{Stage, acquire, busy, committed, free, resource};
+use crate::{
+    queue::whole_queue,
+    stage::{Stage, acquire, busy, committed, free, resource},
+};
 
 fn with_id() -> Acquire {
     Acquire { request_id: Some("i".into()), ..acquire() }
@@ -139,7 +142,7 @@ fn a_call_that_seeks_moves_up_to_its_place_that_opens_again_and_is_answered_ther
     stage.commit_all();
     assert_eq!(stage.granted(waiting).record.resource.name.as_str(), "a");
     assert!(is_refused(stage.reply(seeking)));
-    let queue = stage.ranch.queue(stage.now);
+    let queue = whole_queue(&stage.ranch, stage.now);
     assert_eq!(
         queue.iter().map(|place| (place.request_id.as_deref(), place.parked)).collect::<Vec<_>>(),
         [(Some("i"), false)]

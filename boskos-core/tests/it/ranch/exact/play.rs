@@ -13,6 +13,7 @@ use boskos_core::{
 use super::{Exact, compare, names, time};
 use crate::{
     model::{self, Want},
+    queue::whole_queue,
     ranch::{dice::Dice, hunt::Trace, scene, tally::Tally},
 };
 
@@ -276,7 +277,7 @@ impl Exact {
     }
 
     pub(super) fn queue(&self) -> Vec<PlaceView> {
-        let mut all = self.ranch.queue(self.now);
+        let mut all = whole_queue(&self.ranch, self.now);
         all.sort_by(PlaceView::shown_order);
         all
     }

@@ -13,6 +13,7 @@ use boskos_core::{
 };
 
 use super::{Call, Check, Loose};
+use crate::queue::whole_queue;
 
 impl Loose<'_> {
     pub(super) fn check_reply(&mut self, id: CallId, reply: Reply) -> Check {
@@ -213,7 +214,7 @@ impl Loose<'_> {
     }
 
     fn check_queue(&self) -> Check {
-        let queue = self.ranch.queue(self.now);
+        let queue = whole_queue(&self.ranch, self.now);
         let mut ranks: BTreeMap<(String, String), usize> = BTreeMap::new();
         for (index, place) in queue.iter().enumerate() {
             let key = (place.r#type.to_string(), place.state.to_string());
@@ -244,7 +245,7 @@ impl Loose<'_> {
 
     /// Who was refused in this step was not due.
     pub(super) fn check_refused(&mut self) -> Check {
-        let queue = self.ranch.queue(self.now);
+        let queue = whole_queue(&self.ranch, self.now);
         for (id, call) in std::mem::take(&mut self.refused) {
             let Command::Acquire(asked) = &call.command else { continue };
             // The end of a wait may come before that of the place in front of it.

@@ -9,7 +9,10 @@ use boskos_core::{
 };
 
 use super::{Check, Loose};
-use crate::ranch::{dice::Dice, scene::Plot};
+use crate::{
+    queue::whole_queue,
+    ranch::{dice::Dice, scene::Plot},
+};
 
 impl Loose<'_> {
     /// Settles everything and does all that is due.
@@ -72,7 +75,7 @@ impl Loose<'_> {
             .iter()
             .map(|place| (place.r#type.clone(), place.state.clone(), place.request_id.clone(), place.joined))
             .collect();
-        let queue = self.ranch.queue(self.now);
+        let queue = whole_queue(&self.ranch, self.now);
         let mut standing: Vec<_> = queue
             .into_iter()
             .filter_map(|place| Some((place.r#type, place.state, place.request_id?, place.since)))
