@@ -233,7 +233,7 @@ fn from_scan_error(error: &ScanError, text: &str) -> SyntaxError {
     let (mut line, mut column) = (error.marker().line(), error.marker().col() + 1);
     // The parser takes the end of the text for the begin of another line.
     let last_line = text.rsplit(['\n', '\r']).next().unwrap_or_default();
-    if column == 1 && line > 1 && !last_line.is_empty() && error.marker().index() >= text.chars().count() {
+    if column == 1 && !last_line.is_empty() && error.marker().index() >= text.chars().count() {
         line -= 1;
         column = last_line.chars().count() + 1;
     }

@@ -167,3 +167,23 @@ fn whoever_waits_is_served_when_the_store_is_back_though_others_before_do_not_ca
     assert_eq!(stage.granted(calls[0]).record.resource.name.as_str(), "a");
     assert!(stage.reply(calls[1]).is_none(), "two of the three are kept for those before");
 }
+
+#[test]
+fn what_is_taken_back_is_granted_to_nobody_while_nothing_can_be_written() {
+    let mut stage = Stage::new(Limits::default(), [busy("a")], &[]);
+    stage.acquire(with_id());
+    release(&mut stage, "a");
+    stage.commit_all();
+    let first = stage.acquire(with_id());
+    stage.commit_all();
+    let receipt = stage.granted(first).receipt;
+    stage.ask(Command::Undo(receipt));
+    let second = stage.acquire(waiting());
+    stage.ranch.halt();
+    stage.commit_all();
+    assert_eq!((stage.standing("a"), stage.ranch.parked()), (("free", None), 1));
+    stage.ranch.resume(stage.now);
+    stage.absorb();
+    stage.commit_all();
+    assert_eq!(stage.granted(second).record.resource.name.as_str(), "a");
+}
