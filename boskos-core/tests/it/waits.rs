@@ -2,11 +2,11 @@
 
 use boskos_core::ranch::{
     Limits,
-    command::{AcquireByState, CallId, Command, Refusal, Release, Reply},
+    command::{AcquireByState, CallId, Command, Refusal, Release, Reply, Update},
     plan::Outcome,
 };
 
-use crate::stage::{Stage, busy, committed};
+use crate::stage::{Stage, acquire, busy, committed, free};
 
 fn release(dest: &str) -> Command {
     Command::Release(Release { name: "a".into(), dest: dest.into(), owner: "alice".into() })
@@ -70,4 +70,21 @@ fn as_many_calls_as_are_allowed_wait_for_one_resource() {
         Some(reply) => panic!("{reply:?}"),
     });
     assert_eq!(refused.collect::<Vec<_>>(), [false, false, true]);
+}
+
+#[test]
+fn an_undo_waits_for_a_heartbeat_and_is_carried_out_if_that_is_not_written() {
+    for (outcome, standing) in [(committed(), ("busy", Some("alice"))), (Outcome::NotWritten, ("free", None))] {
+        let mut stage = Stage::new(Limits::default(), [free("a")], &[]);
+        let call = stage.acquire(acquire());
+        stage.commit_all();
+        let receipt = stage.granted(call).receipt;
+        let (name, owner, state, patch) = ("a".into(), "alice".into(), "busy".into(), [].into());
+        stage.ask(Command::Update(Update { name, owner, state, patch }));
+        stage.ask(Command::Undo(receipt));
+        assert_eq!(stage.flying.len(), 1);
+        stage.settle(outcome);
+        stage.commit_all();
+        assert_eq!(stage.standing("a"), standing);
+    }
 }
