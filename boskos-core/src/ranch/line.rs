@@ -216,12 +216,16 @@ mod tests {
     }
 
     #[test]
-    fn gaps_are_closed_before_they_are_half_of_the_line() {
+    fn gaps_are_closed_when_they_are_half_of_the_line_and_no_sooner() {
         let mut line = Line::default();
         for number in 0..1_000 {
             line.join(number);
         }
-        for number in 0..1_000 {
+        for number in 0..500 {
+            line.leave(number);
+            assert_eq!(line.numbers.len(), 1_000, "{number}");
+        }
+        for number in 500..1_000 {
             assert!(line.leave(number));
             assert!(line.numbers.len() <= 2 * line.len() + 1, "{} places for {}", line.numbers.len(), line.len());
         }

@@ -160,6 +160,20 @@ fn a_write_that_is_owed_wakes_unless_nothing_can_be_written() {
 }
 
 #[test]
+fn a_write_that_is_owed_is_tried_again_when_it_is_due() {
+    let mut stage = Stage::new(Limits::default(), [free("r")], &[]);
+    let receipt = receipt(&mut stage);
+    stage.ask(Command::Undo(receipt));
+    stage.settle(Outcome::NotWritten);
+    stage.work();
+    assert!(stage.flying.is_empty());
+    stage.now = at(1);
+    stage.work();
+    stage.commit_all();
+    assert_eq!((stage.standing("r"), stage.ranch.next_wake().mono), (("free", None), None));
+}
+
+#[test]
 fn all_is_written_when_nothing_is_in_flight_and_nothing_owed() {
     let mut stage = Stage::new(Limits::default(), [free("r")], &[]);
     assert!(stage.ranch.wind_down(at(0)));
