@@ -240,6 +240,14 @@ fn endless_violations_are_counted() {
 }
 
 #[test]
+fn a_flaw_beyond_those_that_are_listed_is_not_reported_twice_over() {
+    let names: String = (0..Config::MAX_VIOLATIONS).map(|number| format!("X{number}, ")).collect();
+    let flawed = "{type: b, max-count: none}, {type: c, max-count: 1, needs: {b: 1}}";
+    let found = violations(&format!("[{{type: a, names: [{names}]}}, {flawed}]"));
+    assert_eq!((found.listed().len(), found.unlisted()), (Config::MAX_VIOLATIONS, 1));
+}
+
+#[test]
 fn static_entries_of_one_type_add_up() {
     let (config, warnings) = assert_accepted(
         "[{type: a, names: [x]}, {type: a, names: [u]}, {type: a, state: dirty, names: [z]}, {type: b, names: [w]}]",
