@@ -164,7 +164,7 @@ fn fraction_nanos(digits: &str, unit: u64) -> u64 {
     let mut scale = 1_f64;
     for digit in digits.bytes() {
         // Digits beyond what 63 bits hold are below any nanosecond.
-        if value > (MAX_MAGNITUDE - 1) / 10 {
+        if value > i64::MAX.unsigned_abs() / 10 {
             break;
         }
         value = value * 10 + u64::from(digit - b'0');
