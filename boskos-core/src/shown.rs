@@ -202,6 +202,22 @@ mod tests {
     }
 
     #[test]
+    fn a_difference_with_anything_in_it_is_not_empty() {
+        assert!(Difference::default().is_empty());
+        let names = || Names { count: 1, ..Names::default() };
+        for some in [
+            Difference { add: names(), ..Difference::default() },
+            Difference { delete: names(), ..Difference::default() },
+            Difference { remake: names(), ..Difference::default() },
+            Difference { adopt: names(), ..Difference::default() },
+            Difference { lifecycles: vec!["t".to_owned()], ..Difference::default() },
+            Difference { drain: vec!["t".to_owned()], ..Difference::default() },
+        ] {
+            assert!(!some.is_empty(), "{some:?}");
+        }
+    }
+
+    #[test]
     fn names_beyond_the_bound_are_counted() {
         let mut names = Names::default();
         for number in 0..=Names::MAX_NAMED {
