@@ -158,3 +158,22 @@ fn a_type_that_was_to_be_looked_at_may_be_dynamic_no_more() {
         );
     }
 }
+
+#[test]
+fn a_step_looks_at_no_more_names_than_it_may_change() {
+    let lifecycle = Lifecycle { max_count: 0, ..dynamic("d") };
+    let others = (1..=9).map(|number| resource(&format!("z{number}"), "t", "free", None));
+    let resources = in_state("free", 1, 3).into_iter().chain(others);
+    let mut stage = Stage::new(Limits { step: 2, ..Limits::default() }, resources, &[lifecycle]);
+    let mut steps = 0;
+    while stage.flying.is_empty() {
+        assert!(stage.ranch.next_wake().at_once);
+        stage.work();
+        steps += 1;
+    }
+    assert_eq!(steps, 5, "nine names are before them");
+    while stage.ranch.next_wake().at_once {
+        stage.work();
+    }
+    assert_eq!(told(&stage), ["d3 to toBeDeleted", "d2 to toBeDeleted", "d1 to toBeDeleted"]);
+}
