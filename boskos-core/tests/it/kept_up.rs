@@ -177,3 +177,14 @@ fn a_step_looks_at_no_more_names_than_it_may_change() {
     }
     assert_eq!(told(&stage), ["d3 to toBeDeleted", "d2 to toBeDeleted", "d1 to toBeDeleted"]);
 }
+
+#[test]
+fn what_goes_of_one_type_leaves_less_for_the_next() {
+    let types = ["d", "e"].map(|r#type| Lifecycle { max_count: 1, ..dynamic(r#type) });
+    let resources = ["d", "e"]
+        .iter()
+        .flat_map(|r#type| (1..=3).map(move |number| resource(&format!("{type}{number}"), r#type, "free", None)));
+    let mut stage = Stage::new(Limits { chores: 3, ..Limits::default() }, resources, &types);
+    stage.work();
+    assert_eq!(told(&stage), ["d3 to toBeDeleted", "d2 to toBeDeleted"]);
+}

@@ -101,3 +101,20 @@ fn equal_words_are_one_text() {
         assert!(ptr::eq(owner(name), owner("a")), "owner of {name}");
     }
 }
+
+#[test]
+fn what_was_taken_back_is_news() {
+    let mut stage = Stage::new(Limits::default(), [free("a")], &[]);
+    let call = stage.acquire(acquire());
+    stage.commit_all();
+    let receipt = stage.granted(call).receipt;
+    let since = Some(stage.ranch.settled_up_to());
+    let watch = || Command::Watch(Watch { filter: of_state("free"), since, wait: Duration::from_secs(1) });
+    let before = stage.ask(watch());
+    assert!(stage.reply(before).is_none());
+    stage.ask(Command::Undo(receipt));
+    stage.commit_all();
+    assert!(matches!(stage.reply(before), Some(Reply::Watched { found: true })));
+    let after = stage.ask(watch());
+    assert!(matches!(stage.reply(after), Some(Reply::Watched { found: true })));
+}
