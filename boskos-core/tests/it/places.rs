@@ -187,3 +187,16 @@ fn what_is_taken_back_is_granted_to_nobody_while_nothing_can_be_written() {
     stage.commit_all();
     assert_eq!(stage.granted(second).record.resource.name.as_str(), "a");
 }
+
+#[test]
+fn a_call_that_waits_outlasts_what_the_one_before_it_sought() {
+    let mut stage = Stage::new(Limits::default(), [busy("a")], &[]);
+    release(&mut stage, "a");
+    let first = stage.acquire(with_id());
+    let second = stage.acquire(waiting());
+    assert!(is_refused(stage.reply(first)));
+    stage.settle(Outcome::NotWritten);
+    stage.commit_all();
+    assert!(stage.reply(second).is_none());
+    assert_eq!(stage.ranch.parked(), 1);
+}
