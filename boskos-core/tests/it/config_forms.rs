@@ -43,6 +43,7 @@ fn configs_of_the_field_have_their_entries_and_names() {
             (statics, lifecycles, names),
             "{file}"
         );
+        assert_eq!(config.names_count(), names, "{file}");
         assert_eq!(warnings, [], "{file}");
     }
 }
