@@ -8,7 +8,7 @@ use boskos_core::ranch::{
     plan::Sequence,
 };
 
-use crate::stage::{Stage, acquire, at, dynamic, free, resource};
+use crate::stage::{Stage, acquire, at, busy, dynamic, free, resource};
 
 fn of_state(state: &str) -> Filter {
     Filter { states: vec![state.into()], ..Filter::default() }
@@ -16,7 +16,11 @@ fn of_state(state: &str) -> Filter {
 
 /// Whether a call that watches, and does not wait, finds something in `state` that is newer than `since`; 0 is any.
 fn finds(stage: &mut Stage, state: &str, since: Sequence) -> bool {
-    let watch = Watch { filter: of_state(state), since: Some(since), wait: Duration::ZERO };
+    finds_of(stage, of_state(state), since)
+}
+
+fn finds_of(stage: &mut Stage, filter: Filter, since: Sequence) -> bool {
+    let watch = Watch { filter, since: Some(since), wait: Duration::ZERO };
     let call = stage.ask(Command::Watch(watch));
     let Some(Reply::Watched { found }) = stage.reply(call) else { panic!("few are looked at in one step") };
     found
@@ -39,6 +43,19 @@ fn only_what_is_newer_and_committed_matches() {
     assert!(!finds(&mut stage, "free", 0));
     assert!(finds(&mut stage, "busy", before));
     assert!(!finds(&mut stage, "dirty", before));
+}
+
+#[test]
+fn what_an_owner_holds_is_news_once() {
+    let mut stage = Stage::new(Limits::default(), [busy("a"), free("b")], &[]);
+    let of_owner = |owner: &str| Filter { owners: vec![Some(owner.into())], ..Filter::default() };
+    let before = stage.ranch.settled_up_to();
+    assert!(finds_of(&mut stage, of_owner("alice"), 0));
+    assert!(!finds_of(&mut stage, of_owner("alice"), before));
+    assert!(!finds_of(&mut stage, of_owner("bob"), 0));
+    stage.acquire(acquire());
+    stage.commit_all();
+    assert!(finds_of(&mut stage, of_owner("alice"), before));
 }
 
 #[test]
@@ -84,11 +101,11 @@ fn equal_words_are_one_text() {
     let mut stage = Stage::new(Limits::default(), [free("a"), free("b"), free("c")], &[]);
     for _ in 0..3 {
         let text = |text: &str| text.to_owned();
-        let (owner, dest) = (text("alice").into(), text("busy").into());
+        let (owner, dest) = (text("alice").into(), text("mine").into());
         stage.acquire(Acquire { owner, dest, ..acquire() });
         stage.commit_all();
     }
-    let (r#type, state) = ("t".into(), "busy".into());
+    let (r#type, state) = ("t".into(), "mine".into());
     stage.ask(Command::Sync(vec![SyncChange::List { name: "d".into(), r#type, state }]));
     stage.commit_all();
     let of = |name: &str| stage.ranch.resource(name).expect("it is there").0;
