@@ -44,6 +44,8 @@ pub struct Steward {
     /// There is something to do before the driver's next wake.
     rouse: Notify,
     outbox: Outbox,
+    /// A listing has ended, and another may begin.
+    listing_closed: Notify,
     /// Configs that are being applied.
     syncs: TaskTracker,
     /// Tells this ranch's sequences from those of another, which may begin anew.
@@ -84,7 +86,17 @@ impl Steward {
             armed: Wake::default(),
         };
         let (inner, rouse, outbox) = (Mutex::new(inner), Notify::new(), Outbox::default());
-        Arc::new(Self { inner, store, clock, rouse, outbox, syncs: TaskTracker::new(), ranch_id: Uuid::new_v4() })
+        let listing_closed = Notify::new();
+        Arc::new(Self {
+            inner,
+            store,
+            clock,
+            rouse,
+            outbox,
+            listing_closed,
+            syncs: TaskTracker::new(),
+            ranch_id: Uuid::new_v4(),
+        })
     }
 
     /// The store.
@@ -95,6 +107,11 @@ impl Steward {
     /// The clock.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Told whenever a listing has ended: of those that are read, there are only so many at once.
+    pub fn listing_closed(&self) -> &Notify {
+        &self.listing_closed
     }
 
     /// Has the ranch decide `command` and waits for its reply.

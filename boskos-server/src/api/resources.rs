@@ -11,6 +11,7 @@ use boskos_core::{
     },
 };
 use bytes::Bytes;
+use tokio::time::{Instant, timeout_at};
 
 use super::{error, no_such_resource};
 use crate::{
@@ -22,6 +23,12 @@ use crate::{
 
 /// Resources looked at under the lock in one go.
 const PAGE: usize = 256;
+
+/// How long a listing waits for others to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How soon it looks again whether it may begin.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// The header that tells up to where a listing goes, for `since`. Opaque to callers.
 const SEQUENCE: HeaderName = HeaderName::from_static("boskos-sequence");
@@ -54,12 +61,12 @@ pub(super) async fn list(app: &App, query: &str) -> Reply {
         if let command::Reply::Refused(refusal) = watched {
             return error(StatusCode::SERVICE_UNAVAILABLE, &refusal.to_string()).with_retry_after(1);
         }
-        if since.is_some() && matches!(watched, command::Reply::Watched { found: false }) {
+        if matches!(watched, command::Reply::Watched { found: false }) {
             return with_sequence(Reply::json("[]\n"), up_to);
         }
         up_to = app.steward.sequence_text();
     }
-    let Some(mut listing) = Listing::open(app.steward.clone(), asked) else {
+    let Some(mut listing) = Listing::open(&app.steward, asked).await else {
         return error(StatusCode::SERVICE_UNAVAILABLE, "too many listings are under way, try again later")
             .with_retry_after(1);
     };
@@ -111,10 +118,23 @@ enum Stage {
 }
 
 impl Listing {
-    fn open(steward: Arc<Steward>, asked: Asked) -> Option<Self> {
-        let snapshot = steward.with_ranch(|ranch, now| ranch.open_snapshot(asked.after, now))?;
+    /// Opens a listing once there are few enough, of which many may be asked for at one moment: when the first match of
+    /// many who wait is there, or their waits end. `None` if that takes too long.
+    async fn open(steward: &Arc<Steward>, asked: Asked) -> Option<Self> {
+        let give_up = Instant::now() + PATIENCE;
+        let snapshot = loop {
+            let closed = steward.listing_closed().notified();
+            if let Some(snapshot) = steward.with_ranch(|ranch, now| ranch.open_snapshot(asked.after.clone(), now)) {
+                break snapshot;
+            }
+            if Instant::now() >= give_up {
+                return None;
+            }
+            // One that ends because it took too long is not told of.
+            let _ = timeout_at(give_up.min(Instant::now() + LOOK_AGAIN), closed).await;
+        };
         Some(Self {
-            steward,
+            steward: steward.clone(),
             snapshot,
             filter: asked.filter,
             left: asked.limit,
@@ -155,5 +175,6 @@ impl Listing {
 impl Drop for Listing {
     fn drop(&mut self) {
         self.steward.with_ranch(|ranch, _| ranch.close_snapshot(self.snapshot));
+        self.steward.listing_closed().notify_one();
     }
 }

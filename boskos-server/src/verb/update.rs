@@ -5,6 +5,7 @@ use boskos_core::{
     ranch::command::{Command, Reply as Answered, Update},
     user_data::UserDataPatch,
 };
+use serde::Deserialize as _;
 use serde_json::error::Category;
 
 use super::{bad_request, escapes::without_lone_surrogates, params, refused, unexpected};
@@ -49,8 +50,12 @@ fn patch_of(body: &[u8]) -> Result<UserDataPatch, serde_json::Error> {
 }
 
 fn first_value(text: &str) -> Result<UserDataPatch, serde_json::Error> {
-    let mut values = serde_json::Deserializer::from_str(text).into_iter::<Option<UserDataPatch>>();
-    Ok(values.next().transpose()?.flatten().unwrap_or_default())
+    if text.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) {
+        return Ok(UserDataPatch::new());
+    }
+    // Not as one of several: those would have to be told apart.
+    let mut value = serde_json::Deserializer::from_str(text);
+    Ok(Option::deserialize(&mut value)?.unwrap_or_default())
 }
 
 /// What is wrong, and where, without quoting it: values are secrets.
@@ -69,9 +74,16 @@ mod tests {
 
     #[test]
     fn the_first_json_value_counts() {
-        for (body, changes) in
-            [("", 0), (" \n\t", 0), ("null", 0), ("{}", 0), (r#"{"a":"b"}"#, 1), (r#"{"a":"b"} rest"#, 1)]
-        {
+        for (body, changes) in [
+            ("", 0),
+            (" \n\t", 0),
+            ("null", 0),
+            ("nullrest", 0),
+            ("{}", 0),
+            (r#"{"a":"b"}"#, 1),
+            (r#"{"a":"b"} rest"#, 1),
+            (r#"{"a":"b"}null"#, 1),
+        ] {
             assert_eq!(patch_of(body.as_bytes()).unwrap().len(), changes, "{body}");
         }
         assert_eq!(patch_of(br#"{"a":null}"#).unwrap()["a"], None);

@@ -141,20 +141,34 @@ fn malformed_requests_end_their_own_connection_alone() {
     });
 }
 
-#[test]
-fn readers_that_take_their_time_keep_nobody_else_from_listings_for_long() {
+/// A server whose listings may take so long, and as many slow readers of one as there may be.
+fn read_slowly(listing: Duration) -> (Server, Vec<Client>) {
     // More than buffers on the way take in.
     let names: Vec<String> = (0..40_000).map(|n| format!("{n}-{}", "x".repeat(200))).collect();
     let config = format!("resources: [{{type: t, names: [{}]}}]", names.join(", "));
-    let server = Server::start_with(StoreKind::Memory, &config, |options| {
-        options.ranch.listing = Duration::from_millis(500);
-    });
+    let server = Server::start_with(StoreKind::Memory, &config, |options| options.ranch.listing = listing);
     let mut readers: Vec<Client> = (0..16).map(|_| server.connect()).collect();
     for reader in &mut readers {
         reader.send_request("GET", "/api/v1/resources");
         reader.stream().peek(&mut [0]).unwrap();
     }
-    eventually("a listing", || (server.get("/api/v1/resources?limit=1").status == 200).then_some(()));
+    (server, readers)
+}
+
+#[test]
+fn a_listing_begins_when_another_ends() {
+    let (server, mut readers) = read_slowly(Duration::from_secs(60));
+    let mut next = server.connect();
+    next.send_request("GET", "/api/v1/resources?limit=1");
+    drop(readers.pop());
+    next.response().expect_status(200);
+}
+
+#[test]
+fn readers_that_take_their_time_keep_nobody_else_from_listings_for_long() {
+    let (server, mut readers) = read_slowly(Duration::from_millis(500));
+    // It waits until there are fewer.
+    server.get("/api/v1/resources?limit=1").expect_status(200);
     // The one that made room can tell what it gets from a whole listing.
     let read = readers[0].rest();
     assert!(!read.ends_with(b"\r\n0\r\n\r\n"), "{} bytes and an end", read.len());
