@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{MonoTime, Now};
 
-/// All that is to be made up for, in this order: what is owed gives resources and places back, fates take resources
-/// away, and whoever waits gets what is left.
+/// All that is to be made up for, in this order: fates take resources away before anyone may get them, what is owed
+/// gives resources and places back, and whoever waits gets what is left.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     /// To be written once the store is there again.
@@ -60,17 +60,14 @@ impl Backlog {
         self.fates.insert((sequence, key));
     }
 
-    pub(super) fn has_fates(&self) -> bool {
-        !self.fates.is_empty()
-    }
-
-    pub(super) fn next_fate(&mut self) -> Option<ResourceKey> {
-        self.fates.pop_first().map(|(_, key)| key)
+    /// The resources whose fate had to wait, in their order.
+    pub(super) fn take_fates(&mut self) -> impl Iterator<Item = ResourceKey> + use<> {
+        std::mem::take(&mut self.fates).into_iter().map(|(_, key)| key)
     }
 
     /// Whether anything is being made up for.
     pub(super) fn is_open(&self) -> bool {
-        self.trying > 0 || self.has_fates() || !self.unserved.is_empty()
+        self.trying > 0 || !self.unserved.is_empty()
     }
 }
 
@@ -79,6 +76,9 @@ impl Ranch {
     /// others by [`Self::work`].
     pub fn resume(&mut self, now: Now) {
         self.halted = false;
+        // In one go, or others would get what is to go. No more can be let go while nothing is written than was in
+        // flight, or than others changed behind the ranch's back.
+        self.carry_out_fates(now);
         self.backlog.try_owed();
         // A look at all who are parked takes 2 ms: there are no more of them than connections, 20,000.
         self.backlog.unserved = self.places.parked_numbers().into();
@@ -93,13 +93,6 @@ impl Ranch {
         !self.halted && self.backlog.is_open()
     }
 
-    /// Whether a further step can be taken at once.
-    pub(super) fn can_make_up(&self) -> bool {
-        // Fates are chores, and the rest waits for them.
-        let held_up = self.backlog.trying == 0 && self.backlog.has_fates() && self.room_for_chores() == 0;
-        self.is_making_up() && !held_up
-    }
-
     /// Takes a step of what is to be made up for.
     pub(super) fn make_up(&mut self, now: Now, budget: &mut usize) {
         if self.backlog.owed_at.is_some_and(|at| at <= now.mono) {
@@ -107,9 +100,6 @@ impl Ranch {
         }
         self.pay_owed(now, budget);
         if self.backlog.trying == 0 {
-            self.carry_out_fates(now, budget);
-        }
-        if self.backlog.trying == 0 && !self.backlog.has_fates() {
             self.serve_parked(now, budget);
         }
     }

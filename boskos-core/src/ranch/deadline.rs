@@ -23,7 +23,7 @@ impl Ranch {
         let chores = !self.resets.is_empty() || keeps;
         // Resets that nothing will be written of are answered at once.
         chores && self.is_able()
-            || self.can_make_up()
+            || self.is_making_up()
             || self.watches.are_searching()
             || self.halted && !self.resets.is_empty()
     }

@@ -167,12 +167,8 @@ impl Ranch {
     }
 
     /// Carries out fates that could not be while the store was out of reach.
-    pub(super) fn carry_out_fates(&mut self, now: Now, budget: &mut usize) {
-        while *budget > 0
-            && self.room_for_chores() > 0
-            && let Some(key) = self.backlog.next_fate()
-        {
-            *budget -= 1;
+    pub(super) fn carry_out_fates(&mut self, now: Now) {
+        for key in self.backlog.take_fates() {
             // What is owned or in flight by now meets its fate when it comes to rest.
             let slot = self.inventory.contains(key).then(|| self.inventory.get(key));
             if slot.is_some_and(|slot| slot.flight.is_none() && slot.record.resource.owner.is_none()) {

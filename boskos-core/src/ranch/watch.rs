@@ -183,7 +183,8 @@ impl Ranch {
             return Some(true);
         }
         let mut looks = 0..self.limits.step;
-        for key in self.inventory.turned_back_after(since) {
+        // Where anything counts, pools have them too.
+        for key in self.inventory.turned_back_after(since).take_while(|_| since > 0) {
             looks.next()?;
             if is_meant(key) {
                 return Some(true);

@@ -171,25 +171,20 @@ fn a_type_exists_while_its_first_resource_is_being_created() {
 }
 
 #[test]
-fn what_goes_when_the_store_is_back_goes_step_by_step() {
-    for (chores, at_once) in [(9, true), (1, false)] {
-        let limits = Limits { step: 1, chores, ..Limits::default() };
-        let mut stage = Stage::new(limits, [busy("a"), busy("b")], &[]);
-        let gone = ["a", "b"].map(|name| SyncChange::Unlist { name: name.into() });
-        stage.ask(Command::Sync(gone.into()));
-        for name in ["a", "b"] {
-            stage.ask(Command::Release(Release { name: name.into(), dest: "free".into(), owner: "alice".into() }));
-        }
-        stage.ranch.halt();
-        stage.commit_all();
-        stage.ranch.resume(stage.now);
-        stage.absorb();
-        assert_eq!((stage.flying.len(), stage.ranch.next_wake().at_once), (1, at_once), "{chores} chores");
-        stage.commit_all();
-        while stage.ranch.next_wake().at_once {
-            stage.work();
-            stage.commit_all();
-        }
-        assert!(stage.ranch.is_empty());
+fn what_goes_when_the_store_is_back_goes_before_anyone_gets_it() {
+    let limits = Limits { step: 1, chores: 1, ..Limits::default() };
+    let mut stage = Stage::new(limits, [busy("a"), busy("b"), busy("c")], &[]);
+    let gone = ["a", "b", "c"].map(|name| SyncChange::Unlist { name: name.into() });
+    stage.ask(Command::Sync(gone.into()));
+    for name in ["a", "b"] {
+        stage.ask(Command::Release(Release { name: name.into(), dest: "free".into(), owner: "alice".into() }));
     }
+    stage.ranch.halt();
+    stage.commit_all();
+    stage.ranch.resume(stage.now);
+    let call = stage.acquire(acquire());
+    stage.commit_all();
+    assert!(matches!(stage.reply(call), Some(Reply::Refused(Refusal::NoneAvailable(_)))));
+    assert!(!stage.ranch.next_wake().at_once);
+    assert_eq!((stage.ranch.len(), stage.standing("c")), (1, ("busy", Some("alice"))));
 }
