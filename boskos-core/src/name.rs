@@ -74,7 +74,7 @@ word! {
 }
 
 impl State {
-    /// Whether all states with this text share it, however they were made.
+    /// Whether the text is one that the program holds anyway, and needs not be shared.
     pub(crate) fn is_constant(&self) -> bool {
         ArcStr::is_static(&self.0)
     }
