@@ -56,10 +56,20 @@ pub fn finish(result: anyhow::Result<ExitCode>) -> ExitCode {
     code
 }
 
-/// `error` and its causes, joined by `: `, on one line and without passwords of URLs.
+/// `error` and its causes, joined by `: `, on one line and without passwords of URLs. A cause that the error before it
+/// tells already is not told again.
 #[must_use]
 pub fn one_line(error: &anyhow::Error) -> String {
-    text::one_line(&text::without_userinfo(&format!("{error:#}"))).into_owned()
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if line.is_empty() {
+            line = cause;
+        } else if !line.ends_with(&cause) {
+            line.push_str(": ");
+            line.push_str(&cause);
+        }
+    }
+    text::one_line(&text::without_userinfo(&line)).into_owned()
 }
 
 fn tell(error: &anyhow::Error) -> u8 {
@@ -86,6 +96,13 @@ mod tests {
     fn error_is_its_chain_on_one_line_without_passwords() {
         let error = anyhow::anyhow!("no route\nto host").context("GET http://me:secret@boskos/").context("cannot list");
         assert_eq!(one_line(&error), "cannot list: GET http://***@boskos/: no route\\nto host");
+    }
+
+    #[test]
+    fn what_an_error_tells_of_its_cause_is_not_told_again() {
+        let error = anyhow::anyhow!("Read-only file system").context("cannot open f: Read-only file system");
+        assert_eq!(one_line(&error), "cannot open f: Read-only file system");
+        assert_eq!(one_line(&anyhow::anyhow!("file").context("file f")), "file f: file");
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub(super) struct Backlog {
     fates: BTreeSet<(Sequence, ResourceKey)>,
     /// Places at which calls were parked when the store came back, first come first.
     unserved: VecDeque<PlaceNumber>,
+    /// Until when no place ends, whoever called at it last.
+    places_last_until: MonoTime,
 }
 
 impl Backlog {
@@ -75,6 +77,9 @@ impl Ranch {
     /// The store can be written again. What rested meanwhile is made up for in steps; the first is taken here, the
     /// others by [`Self::work`].
     pub fn resume(&mut self, now: Now) {
+        if self.halted {
+            self.backlog.places_last_until = self.places_last_until(now);
+        }
         self.halted = false;
         // In one go, or others would get what is to go. No more can be let go while nothing is written than was in
         // flight, or than others changed behind the ranch's back.
@@ -84,6 +89,12 @@ impl Ranch {
         self.backlog.unserved = self.places.parked_numbers().into();
         let mut budget = self.limits.step;
         self.make_up(now, &mut budget);
+    }
+
+    /// Until when no place ends. While nothing can be written every call is refused, so that nobody can keep a place by
+    /// calling: places last until then, and a whole TTL after.
+    pub(super) fn places_last_until(&self, now: Now) -> MonoTime {
+        if self.halted { now.mono.saturating_add(self.limits.request_ttl) } else { self.backlog.places_last_until }
     }
 
     /// Whether what rested while the store was out of reach is being made up for: some who wait may still have to,

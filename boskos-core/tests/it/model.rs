@@ -130,6 +130,8 @@ pub(crate) struct Model {
     pub(crate) max_line: usize,
     pub(crate) max_parked: usize,
     pub(crate) halted: bool,
+    /// Until when no place ends after a halt.
+    pub(crate) places_last_until: u64,
     /// Grants to be taken back when the halt is over.
     pub(crate) owed: Vec<Grant>,
     /// What was granted in this step.
@@ -186,6 +188,7 @@ impl Model {
             max_line,
             max_parked,
             halted: false,
+            places_last_until: 0,
             owed: Vec::new(),
             grants: Vec::new(),
             answers: Vec::new(),

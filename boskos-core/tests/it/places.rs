@@ -10,7 +10,7 @@ use boskos_core::ranch::{
 
 use crate::{
     queue::whole_queue,
-    stage::{Stage, acquire, busy, committed, free, resource},
+    stage::{Stage, acquire, at, busy, committed, free, resource},
 };
 
 fn with_id() -> Acquire {
@@ -166,6 +166,23 @@ fn whoever_waits_is_served_when_the_store_is_back_though_others_before_do_not_ca
     stage.commit_all();
     assert_eq!(stage.granted(calls[0]).record.resource.name.as_str(), "a");
     assert!(stage.reply(calls[1]).is_none(), "two of the three are kept for those before");
+}
+
+#[test]
+fn places_last_while_nothing_can_be_written_and_a_whole_ttl_after() {
+    let mut stage = Stage::new(Limits::default(), [busy("a")], &[]);
+    stage.acquire(with_id());
+    stage.commit_all();
+    stage.ranch.halt();
+    let mut places_at = |stage: &mut Stage, second| {
+        stage.now = at(second);
+        stage.work();
+        stage.commit_all();
+        stage.ranch.places()
+    };
+    assert_eq!([31, 62, 100].map(|second| places_at(&mut stage, second)), [1; 3]);
+    stage.ranch.resume(at(100));
+    assert_eq!([101, 129, 130].map(|second| places_at(&mut stage, second)), [1, 1, 0]);
 }
 
 #[test]

@@ -219,13 +219,13 @@ fn what_is_to_go_goes_at_once_and_what_is_owed_in_steps_when_the_store_is_back()
     }
     let unlist = (0..25).map(|number| SyncChange::Unlist { name: format!("r{number:03}").as_str().into() });
     ranch.decide(CallId(99), Command::Sync(unlist.collect()), at(0));
-    ranch.halt();
-    for number in 0..25 {
-        ranch.observe(let_go(&format!("r{number:03}"), 1), at(0));
-    }
     while ranch.places() > 0 {
         ranch.work(at(31));
         plans(&mut ranch, at(31), &Outcome::NotWritten);
+    }
+    ranch.halt();
+    for number in 0..25 {
+        ranch.observe(let_go(&format!("r{number:03}"), 1), at(31));
     }
     ranch.resume(at(32));
     // Whoever comes now gets nothing of what the config no longer names.

@@ -50,6 +50,11 @@ impl Model {
             let Some((_, _, index)) = due else { return };
             if self.line[index].parked.is_some() {
                 self.end_wait(index, true);
+                continue;
+            }
+            let last_until = if self.halted { self.now.mono + self.ttl } else { self.places_last_until };
+            if last_until > self.now.mono {
+                self.line[index].ends = last_until;
             } else {
                 self.line.remove(index);
                 self.note("expired ids");

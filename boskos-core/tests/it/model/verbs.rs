@@ -220,6 +220,9 @@ impl Model {
     }
 
     pub(crate) fn resume(&mut self) {
+        if self.halted {
+            self.places_last_until = self.now.mono + self.ttl;
+        }
         self.halted = false;
         for grant in std::mem::take(&mut self.owed) {
             self.undo(grant);
@@ -234,6 +237,7 @@ impl Model {
         self.watchers.clear();
         self.owed.clear();
         self.halted = false;
+        self.places_last_until = 0;
         self.line.retain(|waiter| waiter.id.is_some());
         let now = self.now;
         for waiter in &mut self.line {
