@@ -174,7 +174,7 @@ fn places_last_while_nothing_can_be_written_and_a_whole_ttl_after() {
     stage.acquire(with_id());
     stage.commit_all();
     stage.ranch.halt();
-    let mut places_at = |stage: &mut Stage, second| {
+    let places_at = |stage: &mut Stage, second| {
         stage.now = at(second);
         stage.work();
         stage.commit_all();
