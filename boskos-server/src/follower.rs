@@ -114,8 +114,7 @@ pub(crate) async fn read_settled(path: PathBuf) -> Result<Vec<u8>, ConfigFileErr
 
 /// Says what a config changed, if anything.
 pub fn log_applied(path: &Path, found: &Difference) {
-    let names = found.add.count + found.delete.count + found.remake.count + found.adopt.count;
-    if names + found.lifecycles.len() + found.drain.len() > 0 {
+    if !found.is_empty() {
         tracing::info!(
             config = %path.display(),
             added = found.add.count,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use boskos_core::{
-    Lifecycle, MonoTime, Now, Resource, WallTime,
+    Lifecycle, Now, Resource,
     ranch::{
         Limits, Loader, Ranch,
         command::{Acquire, CallId, Command, Filter, Release, Reply, SyncChange, Watch},
@@ -11,16 +11,10 @@ use boskos_core::{
     },
 };
 
+use crate::stage::{acquire, at, committed};
+
 /// Changes, and looks at resources, in one step.
 const STEP: usize = 10;
-
-fn at(seconds: u64) -> Now {
-    let nanos = i64::try_from(seconds).expect("a minute") * 1_000_000_000;
-    Now {
-        wall: WallTime::from_nanos(1_700_000_000_000_000_000 + nanos),
-        mono: MonoTime::default().saturating_add(Duration::from_secs(seconds)),
-    }
-}
 
 /// A ranch of so many resources of a type, `r000` and so on.
 fn ranch(count: u64, max: Option<u32>, form: impl Fn(&mut Resource)) -> Ranch {
@@ -57,10 +51,6 @@ fn plans(ranch: &mut Ranch, now: Now, outcome: &Outcome) -> Vec<Plan> {
     let effects = ranch.take_effects();
     ranch.settle(effects.plans.iter().map(|plan| (plan.id, outcome.clone())), now);
     effects.plans
-}
-
-fn committed() -> Outcome {
-    Outcome::Committed([].into_iter().collect())
 }
 
 fn names(plans: &[Plan]) -> Vec<String> {
@@ -172,14 +162,7 @@ fn surplus_goes_in_steps_and_the_last_by_name_first() {
 fn whoever_waits_when_the_store_is_back_is_served_in_steps_first_come_first() {
     let mut ranch = ranch(35, None, owned_by("alice"));
     for call in 0..35 {
-        let acquire = Acquire {
-            r#type: "t".into(),
-            state: "free".into(),
-            dest: "busy".into(),
-            owner: "bob".into(),
-            request_id: None,
-            wait: Duration::from_secs(50),
-        };
+        let acquire = Acquire { owner: "bob".into(), wait: Duration::from_secs(50), ..acquire() };
         ranch.decide(CallId(call), Command::Acquire(acquire), at(0));
     }
     ranch.halt();
@@ -206,14 +189,7 @@ fn whoever_waits_when_the_store_is_back_is_served_in_steps_first_come_first() {
 fn what_is_to_go_goes_at_once_and_what_is_owed_in_steps_when_the_store_is_back() {
     let mut ranch = ranch(25, None, owned_by("alice"));
     for call in 0..25 {
-        let acquire = Acquire {
-            r#type: "t".into(),
-            state: "free".into(),
-            dest: "busy".into(),
-            owner: "bob".into(),
-            request_id: Some(format!("id-{call}")),
-            wait: Duration::ZERO,
-        };
+        let acquire = Acquire { owner: "bob".into(), request_id: Some(format!("id-{call}")), ..acquire() };
         ranch.decide(CallId(call), Command::Acquire(acquire), at(0));
         plans(&mut ranch, at(0), &committed());
     }
@@ -229,14 +205,7 @@ fn what_is_to_go_goes_at_once_and_what_is_owed_in_steps_when_the_store_is_back()
     }
     ranch.resume(at(32));
     // Whoever comes now gets nothing of what the config no longer names.
-    let acquire = Acquire {
-        r#type: "t".into(),
-        state: "free".into(),
-        dest: "busy".into(),
-        owner: "carol".into(),
-        request_id: None,
-        wait: Duration::ZERO,
-    };
+    let acquire = Acquire { owner: "carol".into(), ..acquire() };
     ranch.decide(CallId(100), Command::Acquire(acquire), at(32));
     let mut step = ranch.take_effects().plans;
     let deleted = names(&step);
