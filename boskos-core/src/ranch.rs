@@ -82,6 +82,8 @@ pub struct Limits {
     pub places: usize,
     /// Parked calls; a call beyond is answered at once.
     pub parked: usize,
+    /// Calls that watch; one beyond is refused.
+    pub watches: usize,
     /// Commands that wait for one resource in flight.
     pub waiting_per_resource: usize,
     /// Changes made in one go by resets, syncs, upkeep and what follows an outage; resources looked at in one go for
@@ -133,6 +135,7 @@ impl Default for Limits {
             request_ttl: Duration::from_secs(30),
             places: 100_000,
             parked: 15_000,
+            watches: 4_096,
             waiting_per_resource: 1_000,
             step: 1_000,
             listing: Duration::from_secs(60),
@@ -238,6 +241,12 @@ impl Ranch {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.flights.len()
+    }
+
+    /// The first of those plans. Looks at all of them.
+    #[must_use]
+    pub fn oldest_in_flight(&self) -> Option<PlanId> {
+        self.flights.keys().min().copied()
     }
 
     fn reply(&mut self, call: CallId, reply: Reply) {

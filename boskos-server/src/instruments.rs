@@ -192,7 +192,7 @@ impl RanchGauges {
         )?;
         let writable = IntGauge::new(
             "boskos_store_writable",
-            "Whether the store can be written: 0 while every change is answered 503.",
+            "Whether the store can be written: 0 while every change is answered 503, or not at all.",
         )?;
         registry.register(Box::new(Self { steward: Box::new(steward), resources, waiting, writable }))
     }
@@ -206,7 +206,7 @@ impl Collector for RanchGauges {
     fn collect(&self) -> Vec<MetricFamily> {
         let Some(steward) = (self.steward)() else { return Vec::new() };
         let (types, pools) = steward.read(|ranch, _| (ranch.types(), ranch.pools().collect::<Vec<_>>()));
-        let (places, parked, halted) = steward.read(|ranch, _| (ranch.places(), ranch.parked(), ranch.is_halted()));
+        let (places, parked) = steward.read(|ranch, _| (ranch.places(), ranch.parked()));
         let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
         for r#type in &types {
             counts.extend(state::KNOWN.iter().map(|state| ((r#type.as_str(), *state), 0)));
@@ -220,7 +220,7 @@ impl Collector for RanchGauges {
         }
         self.waiting.with_label_values(&["places"]).set(i64::try_from(places).unwrap_or(i64::MAX));
         self.waiting.with_label_values(&["parked"]).set(i64::try_from(parked).unwrap_or(i64::MAX));
-        self.writable.set(i64::from(!halted));
+        self.writable.set(i64::from(steward.is_writable()));
         [self.resources.collect(), self.waiting.collect(), self.writable.collect()].concat()
     }
 }

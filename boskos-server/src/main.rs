@@ -62,13 +62,15 @@ async fn serve(flags: Serve) -> anyhow::Result<ExitCode> {
     if let (None, Some(unused)) = (&data_dir, &flags.data_dir) {
         tracing::warn!(data_dir = %unused.display(), "nothing is kept in this folder: --in_memory or --storage says where");
     }
+    let parked = max_parked(&flags, &http);
     let options = Options {
         config: flags.config.clone(),
         update_period: flags.dynamic_resource_update_period.to_std_or_zero(),
         max_wait: flags.max_wait.to_std_or_zero(),
         ranch: RanchLimits {
             request_ttl: flags.request_ttl.to_std_or_zero(),
-            parked: max_parked(&flags, &http),
+            parked,
+            watches: max_watches(&http, parked),
             ..RanchLimits::default()
         },
         http,
@@ -138,7 +140,7 @@ fn http_limits(flags: &Serve) -> HttpLimits {
 
 /// As many waiting calls as the flags say, but never so many that a release finds no connection.
 fn max_parked(flags: &Serve, http: &HttpLimits) -> usize {
-    let room = http.connections - http.connections / 4;
+    let room = http.connections - http.connections.div_ceil(4);
     if room < flags.max_parked {
         tracing::warn!(
             parked = room,
@@ -146,6 +148,13 @@ fn max_parked(flags: &Serve, http: &HttpLimits) -> usize {
         );
     }
     flags.max_parked.min(room)
+}
+
+/// As many calls that watch as there may be at all, but never so many that with all `parked` ones a release finds no
+/// connection.
+fn max_watches(http: &HttpLimits, parked: usize) -> usize {
+    let room = http.connections - parked;
+    RanchLimits::default().watches.min(room - room.div_ceil(6))
 }
 
 fn open_sqlite(dir: &Path, flags: &Serve) -> anyhow::Result<Arc<dyn Store>> {

@@ -5,10 +5,14 @@ mod drive;
 mod grant;
 mod halt;
 mod outbox;
+mod stall;
 
 use std::{
     ops::{Deref, DerefMut},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -44,6 +48,8 @@ pub struct Steward {
     /// There is something to do before the driver's next wake.
     rouse: Notify,
     outbox: Outbox,
+    /// The store has kept a write to itself for too long.
+    stalled: AtomicBool,
     /// A listing has ended, and another may begin.
     listing_closed: Notify,
     /// Configs that are being applied.
@@ -93,6 +99,7 @@ impl Steward {
             clock,
             rouse,
             outbox,
+            stalled: AtomicBool::new(false),
             listing_closed,
             syncs: TaskTracker::new(),
             ranch_id: Uuid::new_v4(),
@@ -107,6 +114,11 @@ impl Steward {
     /// The clock.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Whether changes can be written, as far as is known: neither refused by the store nor kept waiting for it.
+    pub fn is_writable(&self) -> bool {
+        !self.stalled.load(Relaxed) && !self.read(|ranch, _| ranch.is_halted())
     }
 
     /// Told whenever a listing has ended: of those that are read, there are only so many at once.

@@ -1,4 +1,4 @@
-//! What the tests of client and daemons share. None of them depends on it for anything else.
+//! What the tests of client, daemons and server share. None of them depends on it for anything else.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

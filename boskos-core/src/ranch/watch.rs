@@ -16,9 +16,6 @@ use super::{
 };
 use crate::{MonoTime, Now, Resource, ResourceName, State};
 
-/// Watching calls at most; one beyond is refused.
-const MAX_WATCHES: usize = 4_096;
-
 /// All watching calls, found by the state they watch for.
 #[derive(Debug, Default)]
 pub(super) struct Watches {
@@ -152,7 +149,7 @@ impl Ranch {
         {
             return self.reply(call, Reply::Watched { found });
         }
-        if self.watches.by_call.len() >= MAX_WATCHES {
+        if self.watches.by_call.len() >= self.limits.watches {
             return self.refuse(call, Refusal::TooManyWatches);
         }
         // Whatever lands from now on is later than all that was settled before.
@@ -265,14 +262,15 @@ mod tests {
 
     #[test]
     fn watch_beyond_the_limit_is_refused_and_not_answered_as_if_there_were_a_match() {
-        let mut ranch = Ranch::empty(Limits::default(), Box::new(|| "made".into()));
+        let limits = Limits { watches: 3, ..Limits::default() };
+        let mut ranch = Ranch::empty(limits, Box::new(|| "made".into()));
         let watch = Watch { filter: Filter::default(), since: None, wait: Duration::from_secs(1) };
-        for call in 0..=MAX_WATCHES as u64 {
+        for call in 1..=4 {
             ranch.decide(CallId(call), Command::Watch(watch.clone()), Now::default());
         }
         let replies = ranch.take_effects().replies;
         assert!(
-            matches!(&replies[..], [(CallId(4_096), Reply::Refused(Refusal::TooManyWatches))]),
+            matches!(&replies[..], [(CallId(4), Reply::Refused(Refusal::TooManyWatches))]),
             "{} replies, last {:?}",
             replies.len(),
             replies.last()

@@ -46,6 +46,18 @@ fn effects_are_there_until_they_are_taken() {
 }
 
 #[test]
+fn oldest_in_flight_is_what_was_decided_first_and_is_not_settled() {
+    let mut stage = Stage::new(Limits::default(), ["r", "s", "t"].map(free), &[]);
+    assert_eq!(stage.ranch.oldest_in_flight(), None);
+    (0..3).for_each(|_| drop(stage.acquire(acquire())));
+    while !stage.flying.is_empty() {
+        assert_eq!(stage.ranch.oldest_in_flight(), stage.flying.first().map(|plan| plan.id));
+        stage.settle(committed());
+    }
+    assert_eq!(stage.ranch.oldest_in_flight(), None);
+}
+
+#[test]
 fn more_is_due_after_a_step_that_was_used_up_by_places() {
     for chores in [128, 0] {
         let limits = Limits { step: 2, chores, request_ttl: Duration::from_secs(1), ..Limits::default() };

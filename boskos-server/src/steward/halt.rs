@@ -1,11 +1,6 @@
 //! That the store cannot be written, as the log says it: at once, and once a minute while it lasts.
 
-use std::time::Duration;
-
 use crate::trouble::Trouble;
-
-/// How often it is looked whether it is time to say it again.
-pub(super) const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Whether the store can be written, and why not.
 #[derive(Debug, Default)]
@@ -42,6 +37,8 @@ impl Halt {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::time::advance;
 
     use super::*;
@@ -55,7 +52,7 @@ mod tests {
         halt.goes_on("broken".to_owned(), |why| told.push(why.to_owned()));
         for _ in 0..24 {
             assert!(halt.lasts());
-            advance(LOOK_EVERY).await;
+            advance(Duration::from_secs(5)).await;
             halt.look(|why| told.push(why.to_owned()));
         }
         assert_eq!(told, ["full", "broken"], "in two minutes");

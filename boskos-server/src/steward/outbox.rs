@@ -1,20 +1,32 @@
 //! What a store reports, on its way from the store's threads to the ranch.
 
-use std::{mem, sync::Arc};
+use std::{
+    mem,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use boskos_core::ranch::plan::{Foreign, Outcome, PlanId};
 use boskos_runtime::text;
 use parking_lot::Mutex;
-use tokio::{sync::Notify, task::yield_now, time::sleep};
+use tokio::{
+    sync::Notify,
+    task::yield_now,
+    time::{MissedTickBehavior, interval},
+};
 
 use super::{
     Steward,
-    halt::{Halt, LOOK_EVERY},
+    halt::Halt,
+    stall::{Look, Stall},
 };
 use crate::store::{Outcomes, StoreError};
 
 /// Outcomes taken in under one lock.
 const SETTLED_AT_ONCE: usize = 256;
+
+/// How often it is looked whether it is time to speak of what is wrong with the store.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// What a store may say.
 #[derive(Debug)]
@@ -61,11 +73,13 @@ impl Steward {
     /// Brings what the store reports to the ranch, for ever.
     pub async fn carry(self: Arc<Self>) {
         let mut reports = Vec::new();
-        let mut halt = Halt::default();
+        let (mut halt, mut stall) = (Halt::default(), Stall::default());
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = self.outbox.take(&mut reports) => {}
-                () = sleep(LOOK_EVERY), if halt.lasts() => halt.look(|why| self.say_halted(why)),
+                _ = looks.tick() => self.look(&mut halt, &mut stall),
             }
             for report in reports.drain(..) {
                 match report {
@@ -96,6 +110,24 @@ impl Steward {
             if !news.is_empty() {
                 yield_now().await;
             }
+        }
+    }
+
+    /// Says what is wrong with the store, if it is time to.
+    fn look(&self, halt: &mut Halt, stall: &mut Stall) {
+        halt.look(|why| self.say_halted(why));
+        // While nothing can be written, that is what there is to say.
+        let oldest = if halt.lasts() { None } else { self.read(|ranch, _| ranch.oldest_in_flight()) };
+        let look = stall.look(oldest, |lasts| {
+            tracing::error!(
+                seconds = lasts.as_secs(),
+                store = self.store.name(),
+                "the store does not answer: a write is under way, and neither done nor failed"
+            );
+        });
+        self.stalled.store(matches!(look, Look::Stalled(_)), Relaxed);
+        if look == (Look::Well { was_told: true }) {
+            tracing::info!(store = self.store.name(), "the store answers again");
         }
     }
 

@@ -23,6 +23,15 @@ fn parked(server: &Process) -> usize {
     line.unwrap().parse().unwrap()
 }
 
+/// Whether an answer has begun to come.
+fn is_answered(watcher: &mut Client) -> bool {
+    let stream = watcher.stream();
+    stream.set_nonblocking(true).unwrap();
+    let answered = stream.peek(&mut [0]).is_ok();
+    stream.set_nonblocking(false).unwrap();
+    answered
+}
+
 /// 15,000, or as many as the hard limit on open files allows: the server keeps a quarter of its connections free of
 /// waiting calls, and this process needs a file for each of them too.
 #[test]
@@ -81,6 +90,35 @@ fn limits_follow_the_files_that_a_process_may_open() {
     }
     eventually("as many wait as may", || (self::parked(&server) as u64 == parked).then_some(()));
     client.request("POST", "/release?name=a&dest=free&owner=holder").expect_empty();
+}
+
+#[test]
+fn waiters_and_watchers_together_never_shut_out_a_release() {
+    let dir = process::folder(CONFIG);
+    let command = &mut process::command(dir.path(), &QUIET);
+    let server = Process::start(command.args(["--max-connections=40", "--max-parked=15000"]));
+    Client::connect(server.http).request("POST", &format!("{ACQUIRE}=holder")).expect_status(200);
+    let mut waiters: Vec<Client> = (0..30).map(|_| Client::connect(server.http)).collect();
+    for waiter in &mut waiters {
+        waiter.send_request("POST", &format!("{ACQUIRE}=w&wait=50s"));
+    }
+    eventually("three quarters wait", || (parked(&server) == 30).then_some(()));
+    let mut watchers: Vec<Client> = (0..10).map(|_| Client::connect(server.http)).collect();
+    for watcher in &mut watchers {
+        watcher.send_request("GET", "/api/v1/resources?state=free&wait=50s");
+    }
+    let refused = eventually("some may not watch", || {
+        let refused: Vec<Client> = watchers.extract_if(.., is_answered).collect();
+        (!refused.is_empty()).then_some(refused)
+    });
+    for mut watcher in refused {
+        watcher.response().expect_status(503);
+    }
+    assert!(watchers.len() >= 8, "{} watch", watchers.len());
+    let release = "/release?name=a&dest=free&owner=holder";
+    eventually("a release gets in", || {
+        (Client::connect(server.http).request("POST", release).status == 200).then_some(())
+    });
 }
 
 #[test]

@@ -16,6 +16,7 @@ use boskos_server::{
     store::{MemoryStore, StoreError},
     sync,
 };
+use boskos_testkit::Logs;
 use rustix::process::Signal;
 use tokio::{task::JoinSet, time::timeout};
 
@@ -215,4 +216,54 @@ impl Drop for OnDrop {
     fn drop(&mut self) {
         self.0.with_ranch(|ranch, _| assert_eq!(ranch.len(), 1));
     }
+}
+
+/// Lets time pass while nothing else happens.
+async fn pass(seconds: u64) {
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+    // Whoever was due has its turn.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn store_that_cannot_be_written_is_told_of_every_minute_and_once_when_it_can() {
+    let logs = Logs::capture();
+    let scene = Scene::of(1);
+    let told = || (logs.with("the store cannot be written").len(), logs.with("can be written again").len());
+    pass(1).await;
+    assert_eq!((told(), scene.steward.is_writable()), ((0, 0), true));
+    scene.script.halt(&no_room());
+    pass(1).await;
+    assert_eq!((told(), scene.steward.is_writable()), ((1, 0), false));
+    for _ in 0..26 {
+        pass(5).await;
+    }
+    assert_eq!(told(), (3, 0), "in 131 s");
+    assert!(logs.with("ERROR").iter().all(|line| line.contains("/nowhere/at/all")), "each with the reason");
+    scene.script.resume();
+    pass(1).await;
+    assert_eq!((told(), scene.steward.is_writable()), ((3, 1), true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn store_that_keeps_a_write_to_itself_is_told_of() {
+    let logs = Logs::capture();
+    let scene = Scene::of(2);
+    let told = || (logs.with("does not answer").len(), logs.with("answers again").len());
+    scene.script.next(Act::Hold);
+    let steward = scene.steward.clone();
+    let held = tokio::spawn(async move { steward.call(release("r1")).await.open().0 });
+    pass(9).await;
+    // Others that are written meanwhile are no sign that it is well.
+    assert!(matches!(scene.call(release("r2")).await, Reply::Done));
+    assert_eq!((told(), scene.steward.is_writable()), ((0, 0), true));
+    pass(5).await;
+    pass(5).await;
+    assert_eq!((told(), scene.steward.is_writable()), ((1, 0), false));
+    assert_eq!(scene.script.release(), 1);
+    pass(5).await;
+    assert_eq!((told(), scene.steward.is_writable()), ((1, 1), true));
+    assert!(matches!(held.await.unwrap(), Reply::Done));
 }

@@ -4,7 +4,10 @@ use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use boskos_server::store::sqlite::{SqliteError, backup, check_store, restore};
 
-use crate::store_support::{Started, as_after_crash, change, contents_in, create, plan, record, sqlite};
+use crate::{
+    mount::Mount,
+    store_support::{Started, as_after_crash, change, contents_in, create, plan, record, sqlite},
+};
 
 fn filled(dir: &std::path::Path) -> Started {
     let started = sqlite(dir);
@@ -147,4 +150,36 @@ fn restore_refuses_a_directory_that_is_not_empty() {
     fs::write(other.join("notes"), "x").unwrap();
     assert!(matches!(restore(&to, &other), Err(SqliteError::NotEmpty { found, .. }) if found == "notes"));
     assert_eq!(fs::read_dir(&other).unwrap().count(), 1);
+}
+
+#[test]
+fn store_where_nothing_can_be_written_is_checked_and_backed_up() {
+    let outer = tempfile::tempdir().unwrap();
+    let (dir, to) = (outer.path().join("data"), outer.path().join("backup.db"));
+    let mount = Mount::new(&dir, "16m");
+    filled(&dir).store.close().unwrap();
+    mount.make_read_only();
+    let report = check_store(&dir).unwrap();
+    assert!(report.is_sound() && report.resources == 500, "{report}");
+    assert_eq!(backup(&dir, &to).unwrap(), report);
+}
+
+#[test]
+fn store_with_a_log_where_nothing_can_be_written_is_to_be_copied() {
+    let outer = tempfile::tempdir().unwrap();
+    let (dir, to) = (outer.path().join("data"), outer.path().join("backup.db"));
+    let mount = Mount::new(&dir, "16m");
+    let running = outer.path().join("running");
+    let _started = filled(&running);
+    let crashed = as_after_crash(&running);
+    for file in fs::read_dir(crashed.path()).unwrap().map(Result::unwrap) {
+        fs::copy(file.path(), dir.join(file.file_name())).unwrap();
+    }
+    mount.make_read_only();
+    for refused in [check_store(&dir), backup(&dir, &to)] {
+        let why = refused.unwrap_err().to_string();
+        assert!(why.contains("copy the folder") && why.contains("data"), "{why}");
+    }
+    assert!(!to.exists());
+    assert_eq!(check_store(crashed.path()).unwrap().resources, 500, "where it can be copied to");
 }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{
         Arc,
         mpsc::{Sender, channel},
@@ -17,12 +18,12 @@ use boskos_server::store::{
     SqliteStore, Store as _, StoreError,
     sqlite::{Disturbance, Moment, SqliteOptions, check_store},
 };
-use rusqlite::Connection;
+use rusqlite::{Connection, ffi};
 
 use crate::harness::eventually;
 use crate::store_support::{
-    Contents, Started, as_after_crash, change, contents, contents_in, create, delete, open, options, plan, record,
-    sqlite, touch, user_data,
+    Contents, Event, Started, as_after_crash, change, contents, contents_in, create, delete, open, options, plan,
+    record, sqlite, touch, user_data,
 };
 
 const RESOURCES: u32 = 40;
@@ -133,16 +134,20 @@ fn whatever_moved_is_found_again_after_a_crash() {
     assert!(were_pending > 100, "{were_pending}");
 }
 
-/// A store that takes any pause for rest, and tells of each time that rows are entered.
-struct Restless(Sender<()>);
+/// A store that takes any pause for rest, and tells of each time that rows are entered, which it may fail to be.
+struct Restless {
+    entered: Sender<()>,
+    fails: bool,
+}
 
 impl Disturbance for Restless {
     fn at(&self, moment: Moment, _connection: &Connection) -> rusqlite::Result<()> {
-        if moment == Moment::Enter {
-            // Who looks may have seen enough.
-            self.0.send(()).ok();
+        if moment != Moment::Enter {
+            return Ok(());
         }
-        Ok(())
+        // Who looks may have seen enough.
+        self.entered.send(()).ok();
+        if self.fails { Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), None)) } else { Ok(()) }
     }
 
     fn quiet(&self) -> Duration {
@@ -150,14 +155,43 @@ impl Disturbance for Restless {
     }
 }
 
+fn restless(dir: &Path, restless: Restless) -> Started {
+    let options = SqliteOptions { history_rows: 100_000, ..options(dir) };
+    Started::new(Arc::new(SqliteStore::open_disturbed(options, Arc::new(restless)).unwrap().store))
+}
+
+#[test]
+fn rows_that_cannot_be_entered_cost_nobody_a_write_and_are_tried_once_after_each_that_succeeds() {
+    const ROUNDS: usize = 4;
+    let dir = tempfile::tempdir().unwrap();
+    let (sender, entered) = channel();
+    let started = restless(dir.path(), Restless { entered: sender, fails: true });
+    let mut form = record("r", "free", None, 1);
+    started.commit([plan(1, [create(1, &form)])]);
+    let count = |event: &Event| started.log.events().iter().filter(|seen| *seen == event).count();
+    for round in 1..=ROUNDS {
+        let number = 1 + round as u64;
+        let owner = format!("owner-{round}");
+        let moved = record("r", "busy", Some(&owner), number);
+        started.commit([plan(number, [change(1, &moved, Some(&form), number - 1)])]);
+        form = moved;
+        started.log.wait(|events| events.iter().filter(|event| **event == Event::Resumed).count() == round);
+    }
+    assert_eq!(count(&Event::Resumed), ROUNDS);
+    let halts = started.log.events().into_iter().filter(|event| matches!(event, Event::Halted(_))).collect::<Vec<_>>();
+    assert!(
+        halts.len() == ROUNDS && halts.iter().all(|halt| matches!(halt, Event::Halted(why) if why.contains("full")))
+    );
+    assert_eq!(entered.try_iter().count(), ROUNDS, "never again before another write has succeeded");
+    assert_eq!(contents_in(as_after_crash(dir.path()).path()).resources.get(&1), Some(&form));
+}
+
 #[test]
 fn rows_that_were_left_for_later_are_entered_when_no_more_plans_come() {
     const COUNT: u32 = 600;
     let dir = tempfile::tempdir().unwrap();
     let (sender, entered) = channel();
-    let options = SqliteOptions { history_rows: 100_000, ..options(dir.path()) };
-    let opened = SqliteStore::open_disturbed(options, Arc::new(Restless(sender))).unwrap();
-    let started = Started::new(Arc::new(opened.store));
+    let started = restless(dir.path(), Restless { entered: sender, fails: false });
     let name = |key: u32| format!("r{key}");
     let create = |key: u32| create(key, &record(&name(key), "free", None, key.into()));
     started.commit([plan(1, (1..=COUNT).map(create))]);

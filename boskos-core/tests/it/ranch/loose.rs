@@ -118,6 +118,7 @@ impl<'a> Loose<'a> {
             request_ttl: Duration::from_secs(30),
             places: 100,
             parked: 100,
+            watches: 100,
             listing: Duration::from_secs(20),
             step: if dice.chance(50) { 1_000 } else { 1 + dice.below(3) },
             chores: if dice.chance(50) { 128 } else { 1 + dice.below(3) },

@@ -26,7 +26,7 @@ use super::{
 /// file `to` then, save the one that was there before.
 pub fn backup(dir: &Path, to: &Path) -> Result<Report, SqliteError> {
     let path = check::existing(dir)?;
-    let connection = format::connect(&path, Access::Read)?;
+    let connection = format::connect_to_read(&path)?;
     let to = super::absolute(to);
     copy(&connection, &path, &to)
 }

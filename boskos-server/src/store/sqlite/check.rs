@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::{
     dir::{self, Contents},
     error::SqliteError,
-    format::{self, Access},
+    format,
     load::{Family, Marks, RowError},
     row::{
         Checksum, Columns, Damage, HistoryColumns, LifecycleColumns, MarkColumns, PlaceColumns, ResourceColumns,
@@ -78,7 +78,7 @@ pub enum Problem {
 /// that can is in the report.
 pub fn check_store(dir: &Path) -> Result<Report, SqliteError> {
     let path = existing(dir)?;
-    let connection = format::connect(&path, Access::Read)?;
+    let connection = format::connect_to_read(&path)?;
     check(&connection, &path)
 }
 

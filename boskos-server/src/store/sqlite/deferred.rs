@@ -88,9 +88,11 @@ impl Deferred {
         Ok(deferred)
     }
 
-    /// Whether a resource's own row may wait, its row of history being written.
+    /// Whether a resource's own row may wait, its row of history being written. It may not where that row is older than
+    /// what is said to be entered, or will be: nobody would look for it there.
     pub(super) fn takes<'p>(&self, put: &'p Put) -> Option<&'p Transition> {
-        put.transition.as_ref().filter(|_| self.most.is_some() && put.moves_only)
+        let transition = put.transition.as_ref().filter(|_| self.most.is_some() && put.moves_only);
+        transition.filter(|transition| transition.id > self.until)
     }
 
     /// A resource moved.

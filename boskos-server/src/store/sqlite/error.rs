@@ -212,6 +212,16 @@ pub enum SqliteError {
         /// Why not.
         source: rusqlite::Error,
     },
+    /// The file cannot be read with its log where nothing can be written.
+    #[error(
+        "{} cannot be read together with its log, as nothing can be written beside it: copy the folder to where you \
+         can write, and name that with --data-dir",
+        path.display()
+    )]
+    LogBesideReadOnly {
+        /// The file.
+        path: PathBuf,
+    },
     /// A thread cannot be started.
     #[error("cannot start a thread for the store: {0}")]
     Thread(#[source] io::Error),

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::SqliteError;
 
@@ -225,6 +225,27 @@ pub(super) fn connect(path: &Path, access: Access) -> Result<Connection, SqliteE
         make_safe(&connection, path)?;
     }
     Ok(connection)
+}
+
+/// Opens a file that was looked at for reading alone, be it beside a running server or where nothing can be written.
+///
+/// SQLite makes an index of the log beside the file. Where it cannot, a file without a log is nobody's: whoever writes it
+/// has one.
+///
+/// # Errors
+///
+/// If SQLite cannot, or cannot read the log.
+pub(super) fn connect_to_read(path: &Path) -> Result<Connection, SqliteError> {
+    let needs_room = |error: &rusqlite::Error| {
+        matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+    };
+    match connect(path, Access::Read) {
+        Err(SqliteError::Sqlite { source, .. }) if needs_room(&source) && has_log(path) => {
+            Err(SqliteError::LogBesideReadOnly { path: path.into() })
+        }
+        Err(SqliteError::Sqlite { source, .. }) if needs_room(&source) => connect(path, Access::Immutable),
+        other => other,
+    }
 }
 
 /// Has every commit reach the disk before it counts, and makes sure of it.
