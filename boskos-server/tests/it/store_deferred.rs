@@ -20,7 +20,7 @@ use boskos_server::store::{
 };
 use rusqlite::{Connection, ffi};
 
-use crate::harness::eventually;
+use crate::harness::{PATIENCE, eventually};
 use crate::store_support::{
     Contents, Event, Started, as_after_crash, change, contents, contents_in, create, delete, open, options, plan,
     record, sqlite, touch, user_data,
@@ -209,6 +209,22 @@ fn rows_that_were_left_for_later_are_entered_when_no_more_plans_come() {
     eventually("nothing is pending", || (pending(&tool) == 0).then_some(()));
     assert_eq!(entered.try_iter().count(), 3, "in bites");
     assert_eq!(contents_in(as_after_crash(dir.path()).path()).resources.len(), 600);
+}
+
+#[test]
+fn move_of_an_earlier_number_than_what_is_entered_is_found_again_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let (sender, entered) = channel();
+    let started = restless(dir.path(), Restless { entered: sender, fails: false });
+    let free = [record("r1", "free", None, 1), record("r2", "free", None, 2)];
+    let busy = |name: &str, number: u64| record(name, "busy", Some("me"), number);
+    started.commit([plan(1, [create(1, &free[0])]), plan(2, [create(2, &free[1])])]);
+    // Numbered in one order and sent off in the other.
+    started.commit([plan(3, [change(2, &busy("r2", 4), Some(&free[1]), 2)])]);
+    entered.recv_timeout(PATIENCE).unwrap();
+    started.commit([plan(4, [change(1, &busy("r1", 3), Some(&free[0]), 1)])]);
+    let found = contents_in(as_after_crash(dir.path()).path()).resources;
+    assert_eq!(found, BTreeMap::from([(1, busy("r1", 3)), (2, busy("r2", 4))]));
 }
 
 #[test]
