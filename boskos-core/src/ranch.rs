@@ -86,12 +86,13 @@ pub struct Limits {
     pub watches: usize,
     /// Commands that wait for one resource in flight.
     pub waiting_per_resource: usize,
-    /// Changes made in one go by resets, syncs, upkeep and what follows an outage; resources looked at in one go for
-    /// calls that watch, and for those that are too many of their type.
+    /// Changes made in one go by resets, syncs, upkeep and what follows an outage, save what is to go then; resources
+    /// looked at in one go for calls that watch, and for those that are too many of their type.
     pub step: usize,
     /// How long a snapshot may be read: about as long as a slow link needs for a million resources.
     pub listing: Duration,
-    /// Changes of resets and upkeep that are in flight together: a call that comes in waits for no more of them.
+    /// Changes of resets and upkeep that are in flight together: a call that comes in waits for no more of them, save
+    /// after an outage.
     pub chores: usize,
 }
 

@@ -35,6 +35,7 @@ impl Ranch {
             Standing::Granting(number) => self.follow(number, call, acquire),
             Standing::In(number, rank) if rank <= self.inventory.pool(pool).unowned.len() => {
                 self.unpark_refused(number, now);
+                self.places.called(number, acquire.owner.clone());
                 let until = until(&acquire, now);
                 let parked = Parked { call, owner: acquire.owner, dest: acquire.dest, until, mark: None };
                 self.grant_to_place(number, parked, now);
@@ -48,6 +49,7 @@ impl Ranch {
             }
             Standing::In(number, _) => {
                 self.unpark_refused(number, now);
+                self.places.called(number, acquire.owner.clone());
                 self.places.refresh(number, now.mono.saturating_add(self.limits.request_ttl));
                 self.wait_or_refuse(number, call, acquire, now);
             }
@@ -98,7 +100,7 @@ impl Ranch {
         if !lasts && !candidates || self.places.len() >= self.limits.places {
             return self.refuse(call, Refusal::NoneAvailable(acquire.r#type.as_str().to_owned()));
         }
-        let number = self.join(pool, acquire.request_id.clone(), now);
+        let number = self.join(pool, acquire.request_id.clone(), acquire.owner.clone(), now);
         self.wait_or_refuse(number, call, acquire, now);
     }
 

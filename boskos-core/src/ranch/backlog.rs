@@ -1,10 +1,11 @@
-//! What could not be done while the store was out of reach, and is made up for in steps.
+//! What could not be done while the store was out of reach: fates are carried out at once when it is back, the rest is
+//! made up for in steps.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use super::{
     Ranch,
-    plan::{PlaceNumber, ResourceKey, Sequence},
+    plan::{PlaceNumber, ResourceKey},
     undo::Owed,
 };
 use crate::{MonoTime, Now};
@@ -19,12 +20,10 @@ pub(super) struct Backlog {
     owed_at: Option<MonoTime>,
     /// How many of what is owed, from the front, are being tried. What fails again lines up behind them.
     trying: usize,
-    /// Resources that came to rest unowned while their fate could not be carried out, least recently updated first.
-    fates: BTreeSet<(Sequence, ResourceKey)>,
+    /// Resources that came to rest unowned while their fate could not be carried out, in that order.
+    fates: Vec<ResourceKey>,
     /// Places at which calls were parked when the store came back, first come first.
     unserved: VecDeque<PlaceNumber>,
-    /// Until when no place ends, whoever called at it last.
-    places_last_until: MonoTime,
 }
 
 impl Backlog {
@@ -57,14 +56,14 @@ impl Backlog {
         self.owed.pop_front()
     }
 
-    /// The fate of an unowned resource, which is of this sequence, has to wait.
-    pub(super) fn note_fate(&mut self, sequence: Sequence, key: ResourceKey) {
-        self.fates.insert((sequence, key));
+    /// The fate of an unowned resource has to wait.
+    pub(super) fn note_fate(&mut self, key: ResourceKey) {
+        self.fates.push(key);
     }
 
-    /// The resources whose fate had to wait, in their order.
-    pub(super) fn take_fates(&mut self) -> impl Iterator<Item = ResourceKey> + use<> {
-        std::mem::take(&mut self.fates).into_iter().map(|(_, key)| key)
+    /// The resources whose fate had to wait, some perhaps twice.
+    pub(super) fn take_fates(&mut self) -> Vec<ResourceKey> {
+        std::mem::take(&mut self.fates)
     }
 
     /// Whether anything is being made up for.
@@ -74,15 +73,14 @@ impl Backlog {
 }
 
 impl Ranch {
-    /// The store can be written again. What rested meanwhile is made up for in steps; the first is taken here, the
-    /// others by [`Self::work`].
+    /// The store can be written again. What is to go goes now; what else rested meanwhile is made up for in steps, the
+    /// first of which is taken here, and the others by [`Self::work`].
     pub fn resume(&mut self, now: Now) {
-        if self.halted {
-            self.backlog.places_last_until = self.places_last_until(now);
-        }
+        let places_stay_until = self.places_stay_until(now);
+        self.places.stay_until(places_stay_until);
         self.halted = false;
-        // In one go, or others would get what is to go. No more can be let go while nothing is written than was in
-        // flight, or than others changed behind the ranch's back.
+        // In one go, and first, or others would get what is to go. No more can be let go while nothing is written than
+        // was in flight, or than others changed behind the ranch's back.
         self.carry_out_fates(now);
         self.backlog.try_owed();
         // A look at all who are parked takes 2 ms: there are no more of them than connections, 20,000.
@@ -92,9 +90,9 @@ impl Ranch {
     }
 
     /// Until when no place ends. While nothing can be written every call is refused, so that nobody can keep a place by
-    /// calling: places last until then, and a whole TTL after.
-    pub(super) fn places_last_until(&self, now: Now) -> MonoTime {
-        if self.halted { now.mono.saturating_add(self.limits.request_ttl) } else { self.backlog.places_last_until }
+    /// calling: places stay until then, and a whole TTL after.
+    pub(super) fn places_stay_until(&self, now: Now) -> MonoTime {
+        if self.halted { now.mono.saturating_add(self.limits.request_ttl) } else { self.places.stays_until() }
     }
 
     /// Whether what rested while the store was out of reach is being made up for: some who wait may still have to,
@@ -110,9 +108,7 @@ impl Ranch {
             self.backlog.try_owed();
         }
         self.pay_owed(now, budget);
-        if self.backlog.trying == 0 {
-            self.serve_parked(now, budget);
-        }
+        self.serve_parked(now, budget);
     }
 
     /// Serves those who were parked when the store came back, as far as resources go.

@@ -202,6 +202,7 @@ pub(super) struct VacatedPlace {
     pub(super) r#type: ResourceType,
     pub(super) state: State,
     pub(super) request_id: String,
+    pub(super) owner: Option<Owner>,
     pub(super) joined: WallTime,
     /// When the wait began, as far as this process knows, and how long it had lasted before.
     pub(super) asked: MonoTime,

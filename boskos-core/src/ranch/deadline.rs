@@ -53,15 +53,15 @@ impl Ranch {
     pub(super) fn end_places_and_waits(&mut self, now: Now, budget: &mut usize) {
         self.watches.end_due(now.mono, &mut self.pending.replies);
         self.snapshots.end_due(now.mono);
-        let last_until = self.places_last_until(now);
+        let stay_until = self.places_stay_until(now);
         while *budget > 0
             && let Some(number) = self.places.pop_due(now.mono)
         {
             *budget -= 1;
             if self.places.get(number).is_some_and(|place| place.parked.is_some()) {
                 self.unpark_refused(number, now);
-            } else if last_until > now.mono {
-                self.places.refresh(number, last_until);
+            } else if stay_until > now.mono {
+                self.places.refresh(number, stay_until);
             } else {
                 self.end_place(number, true, now);
             }

@@ -21,6 +21,8 @@ pub(super) struct Places {
     granting: HashMap<PlaceNumber, Place>,
     by_call: HashMap<CallId, PlaceNumber>,
     deadlines: BTreeSet<(MonoTime, PlaceNumber)>,
+    /// No place ends before, whoever called at it last.
+    stay_until: MonoTime,
     next_number: PlaceNumber,
 }
 
@@ -30,6 +32,8 @@ pub(super) struct Place {
     pub(super) pool: PoolKey,
     /// What the caller calls it; `None` lasts only as long as the call that is parked there.
     pub(super) request_id: Option<String>,
+    /// Who called at it last; `None` if that was before this process began.
+    pub(super) owner: Option<Owner>,
     pub(super) joined: WallTime,
     /// When the wait began, as far as this process knows.
     pub(super) asked: MonoTime,
@@ -144,6 +148,23 @@ impl Places {
         }
     }
 
+    /// Somebody calls at a standing place.
+    pub(super) fn called(&mut self, number: PlaceNumber, owner: Owner) {
+        if let Some(place) = self.standing.get_mut(&number) {
+            place.owner = Some(owner);
+        }
+    }
+
+    /// Until when no place ends.
+    pub(super) const fn stays_until(&self) -> MonoTime {
+        self.stay_until
+    }
+
+    /// No place ends before this.
+    pub(super) fn stay_until(&mut self, until: MonoTime) {
+        self.stay_until = until;
+    }
+
     /// Drops a call that lined up behind the grant of its id.
     pub(super) fn cancel_follower(&mut self, call: CallId) -> bool {
         let is_it = |place: &&mut Place| place.follower.as_ref().is_some_and(|(of, _)| *of == call);
@@ -234,11 +255,12 @@ impl Place {
 
 impl Ranch {
     /// Opens a place at the end of a queue.
-    pub(super) fn join(&mut self, pool: PoolKey, request_id: Option<String>, now: Now) -> PlaceNumber {
+    pub(super) fn join(&mut self, pool: PoolKey, request_id: Option<String>, owner: Owner, now: Now) -> PlaceNumber {
         let number = self.places.next_number();
         let place = Place {
             pool,
             request_id: request_id.clone(),
+            owner: Some(owner),
             joined: now.wall,
             asked: now.mono,
             carried: Duration::ZERO,
@@ -347,6 +369,7 @@ pub(super) fn restored(pool: PoolKey, record: &PlaceRecord, ttl: Duration, now: 
     Place {
         pool,
         request_id: Some(record.request_id.clone()),
+        owner: None,
         joined: record.joined,
         asked: now.mono,
         carried: Duration::from_nanos(u64::try_from(now.wall.nanos_since(record.joined)).unwrap_or(0)),

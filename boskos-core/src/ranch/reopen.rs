@@ -79,6 +79,7 @@ impl Ranch {
             r#type: self.inventory.kind(pool.kind).r#type.clone(),
             state: pool.state.clone(),
             request_id,
+            owner: place.owner.clone(),
             joined: place.joined,
             asked: place.asked,
             carried: place.carried,
@@ -100,6 +101,7 @@ impl Ranch {
         let mut place = Place {
             pool,
             request_id: Some(vacated.request_id.clone()),
+            owner: vacated.owner.clone(),
             joined: vacated.joined,
             asked: vacated.asked,
             carried: vacated.carried,
@@ -110,7 +112,9 @@ impl Ranch {
             armed: None,
         };
         if let Some(newer) = newer {
-            place.parked = self.places.remove(newer).and_then(|newer| newer.parked);
+            if let Some(newer) = self.places.remove(newer) {
+                (place.owner, place.parked) = (newer.owner, newer.parked);
+            }
             let pool = self.inventory.pool_mut(pool);
             pool.line.leave(newer);
             pool.seekers

@@ -297,12 +297,12 @@ impl Ranch {
         if slot.flight.is_some() {
             return;
         }
-        let (unowned, sequence) = (slot.record.resource.owner.is_none(), slot.record.sequence);
+        let unowned = slot.record.resource.owner.is_none();
         if unowned && self.fates.contains_key(&key) {
             if !self.halted {
                 return self.carry_out_fate(key, None, now);
             }
-            self.backlog.note_fate(sequence, key);
+            self.backlog.note_fate(key);
         }
         self.run_waiting(key, now);
         if !self.inventory.contains(key) {

@@ -56,7 +56,7 @@ pub struct PlaceView {
     pub state: State,
     /// The caller's id; `None` for a parked call without one.
     pub request_id: Option<String>,
-    /// Who would own the resource, while a call is parked.
+    /// Who called at it last and would own the resource; `None` if that was before this process began.
     pub owner: Option<String>,
     /// When it was joined.
     pub since: WallTime,
@@ -83,14 +83,6 @@ impl From<Counts> for Metric {
             owner: owners.chain(unowned).collect(),
             total: totals.collect(),
         }
-    }
-}
-
-impl PlaceView {
-    /// The order in which places are shown: by type and state, in the order of their ranks.
-    #[must_use]
-    pub fn shown_order(&self, other: &Self) -> std::cmp::Ordering {
-        (&self.r#type, &self.state, self.number).cmp(&(&other.r#type, &other.state, other.number))
     }
 }
 
@@ -163,11 +155,14 @@ impl Ranch {
         all
     }
 
-    /// What there are queues for, in no order.
+    /// What there are queues for, by type and state.
     #[must_use]
     pub fn queues(&self) -> Vec<(ResourceType, State)> {
         let queues = self.inventory.pools().filter(|(_, pool)| !pool.line.is_empty());
-        queues.map(|(_, pool)| (self.inventory.kind(pool.kind).r#type.clone(), pool.state.clone())).collect()
+        let mut queues: Vec<_> =
+            queues.map(|(_, pool)| (self.inventory.kind(pool.kind).r#type.clone(), pool.state.clone())).collect();
+        queues.sort_unstable();
+        queues
     }
 
     /// Who waits in one queue behind the place with the number `after`, or at all, in order and at most `limit`.
@@ -191,7 +186,7 @@ impl Ranch {
                 r#type: r#type.clone(),
                 state: pool.state.clone(),
                 request_id: place.request_id.clone(),
-                owner: place.parked.as_ref().map(|parked| parked.owner.as_str().to_owned()),
+                owner: place.owner.as_ref().map(|owner| owner.as_str().to_owned()),
                 since: place.joined,
                 waited: place.waited(now),
                 rank,

@@ -49,7 +49,9 @@ fn effects_are_there_until_they_are_taken() {
 fn oldest_in_flight_is_what_was_decided_first_and_is_not_settled() {
     let mut stage = Stage::new(Limits::default(), ["r", "s", "t"].map(free), &[]);
     assert_eq!(stage.ranch.oldest_in_flight(), None);
-    (0..3).for_each(|_| drop(stage.acquire(acquire())));
+    for _ in 0..3 {
+        stage.acquire(acquire());
+    }
     while !stage.flying.is_empty() {
         assert_eq!(stage.ranch.oldest_in_flight(), stage.flying.first().map(|plan| plan.id));
         stage.settle(committed());

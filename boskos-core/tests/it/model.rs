@@ -62,6 +62,8 @@ pub(crate) struct Waiter {
     pub(crate) kind: String,
     pub(crate) state: String,
     pub(crate) id: Option<String>,
+    /// Who called last, as far as this process knows.
+    pub(crate) owner: Option<String>,
     pub(crate) joined: i64,
     /// When it asked first, on the monotonic clock, and what it had waited before that clock began.
     pub(crate) asked: u64,

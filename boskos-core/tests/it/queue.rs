@@ -5,7 +5,7 @@ use boskos_core::{
     ranch::{PlaceView, Ranch},
 };
 
-/// Who waits for what, queue by queue in no order, each in the order of its places.
+/// Who waits for what, by type and state, each queue in the order of its places.
 pub(crate) fn whole_queue(ranch: &Ranch, now: Now) -> Vec<PlaceView> {
     const PAGE: usize = 3;
     let mut all = Vec::new();

@@ -228,3 +228,47 @@ fn what_is_to_go_goes_at_once_and_what_is_owed_in_steps_when_the_store_is_back()
     assert_eq!(forgotten, 25);
     assert!(ranch.is_empty());
 }
+
+#[test]
+fn what_is_to_go_is_granted_to_nobody_who_waited_through_the_outage() {
+    let mut ranch = ranch(1, None, owned_by("alice"));
+    let unlist = vec![SyncChange::Unlist { name: "r000".into() }];
+    ranch.decide(CallId(1), Command::Sync(unlist), at(0));
+    let waits = Acquire { owner: "bob".into(), wait: Duration::from_secs(50), ..acquire() };
+    ranch.decide(CallId(2), Command::Acquire(waits), at(0));
+    plans(&mut ranch, at(0), &committed());
+    assert_eq!(ranch.parked(), 1);
+    ranch.halt();
+    ranch.observe(let_go("r000", 1), at(0));
+    ranch.resume(at(0));
+    plans(&mut ranch, at(0), &committed());
+    plans(&mut ranch, at(0), &committed());
+    assert!(ranch.is_empty(), "{:?}", ranch.resource("r000"));
+}
+
+#[test]
+fn nothing_is_made_up_for_while_nothing_can_be_written_again() {
+    let mut ranch = ranch(25, None, owned_by("alice"));
+    for call in 0..25 {
+        let acquire = Acquire { owner: "bob".into(), wait: Duration::from_secs(50), ..acquire() };
+        ranch.decide(CallId(call), Command::Acquire(acquire), at(0));
+    }
+    ranch.halt();
+    ranch.resume(at(0));
+    assert!(ranch.is_making_up() && ranch.next_wake().at_once, "ten of 25 were looked at");
+    ranch.halt();
+    assert!(!ranch.is_making_up() && !ranch.next_wake().at_once);
+}
+
+#[test]
+fn places_that_stay_through_an_outage_are_kept_in_steps() {
+    let mut ranch = ranch(1, None, owned_by("alice"));
+    for call in 0..25 {
+        let acquire = Acquire { owner: "bob".into(), request_id: Some(format!("id-{call}")), ..acquire() };
+        ranch.decide(CallId(call), Command::Acquire(acquire), at(0));
+        plans(&mut ranch, at(0), &committed());
+    }
+    ranch.halt();
+    assert_eq!([(); 3].map(|()| ranch.work(at(31))), [true, true, false], "ten, ten and five");
+    assert_eq!(ranch.places(), 25);
+}

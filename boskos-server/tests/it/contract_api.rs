@@ -198,7 +198,7 @@ fn queue_tells_who_waits_for_what_since_when() {
         server.await_queue(&["id 1", "- 2 parked"]);
         let queue = api(server, "queue");
         for (place, id, owner, rank, is_parked) in
-            [(&queue[0], json!("id"), json!(null), 1, false), (&queue[1], json!(null), json!("you"), 2, true)]
+            [(&queue[0], json!("id"), json!("me"), 1, false), (&queue[1], json!(null), json!("you"), 2, true)]
         {
             assert_eq!((&place["type"], &place["state"]), (&json!("t"), &json!("free")));
             assert_eq!((&place["request_id"], &place["owner"]), (&id, &owner));

@@ -280,3 +280,22 @@ fn full_queue_gives_no_more_places_and_the_ordinary_answer() {
         assert_eq!(server.queue(), ["2 1", "3 2"]);
     });
 }
+
+#[test]
+fn queue_is_shown_to_its_end_by_type_and_state() {
+    let config = "resources:\n- {type: t, state: free, names: [a]}\n- {type: s, state: free, names: [b]}\n";
+    with_server(config, |server| {
+        let mut client = server.connect();
+        for n in 0..1_200 {
+            let r#type = if n == 600 { "s" } else { "t" };
+            let target = format!("/acquire?type={type}&state=none&dest=x&owner=o&request_id=id-{n}");
+            client.request("POST", &target).expect_status(404);
+        }
+        let queue = server.get("/api/v1/queue").json();
+        let shown: Vec<_> = queue.as_array().unwrap().iter().map(|place| place["request_id"].clone()).collect();
+        let expected = std::iter::once(600).chain((0..1_200).filter(|n| *n != 600)).map(|n| format!("id-{n}"));
+        assert_eq!(shown, expected.collect::<Vec<_>>());
+        let ranks = queue.as_array().unwrap().iter().map(|place| place["rank"].as_u64().unwrap());
+        assert!(ranks.eq(std::iter::once(1).chain(1..=1_199)));
+    });
+}

@@ -42,6 +42,7 @@ impl Model {
         }
         let until = self.park_until(want.wait);
         self.line[index].ends = self.now.mono + self.ttl;
+        self.line[index].owner = Some(want.owner.clone());
         self.line[index].parked = Some(Parked { call, owner: want.owner, dest: want.dest, until });
         let ticket = self.line[index].ticket;
         self.serve();
@@ -108,6 +109,7 @@ impl Model {
             kind: want.kind.clone(),
             state: want.state.clone(),
             id: want.id.clone(),
+            owner: Some(want.owner.clone()),
             joined: self.now.wall,
             asked: self.now.mono,
             carried: 0,

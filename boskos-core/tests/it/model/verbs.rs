@@ -173,7 +173,7 @@ impl Model {
             .position(|other| other.kind == place.kind && other.state == place.state && other.id == place.id);
         if let Some(index) = newer {
             let newer = self.line.remove(index);
-            place.parked = newer.parked;
+            (place.owner, place.parked) = (newer.owner, newer.parked);
         }
         self.line.push(place);
         self.note("reopened places");
@@ -241,7 +241,7 @@ impl Model {
         self.line.retain(|waiter| waiter.id.is_some());
         let now = self.now;
         for waiter in &mut self.line {
-            waiter.parked = None;
+            (waiter.owner, waiter.parked) = (None, None);
             waiter.carried = u64::try_from(now.wall - waiter.joined).unwrap_or(0);
             waiter.asked = now.mono;
         }

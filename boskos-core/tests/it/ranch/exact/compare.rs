@@ -131,8 +131,7 @@ impl Exact {
                 let waiter = &self.model.line[index];
                 let waited = waiter.carried + (self.model.now.mono - waiter.asked);
                 let place = (waiter.kind.clone(), waiter.state.clone(), self.model.rank(index));
-                let owner = waiter.parked.as_ref().map(|parked| parked.owner.clone());
-                (place, waiter.id.clone(), owner, waiter.joined, waited, waiter.parked.is_some())
+                (place, waiter.id.clone(), waiter.owner.clone(), waiter.joined, waited, waiter.parked.is_some())
             })
             .collect();
         model.sort();

@@ -277,9 +277,7 @@ impl Exact {
     }
 
     pub(super) fn queue(&self) -> Vec<PlaceView> {
-        let mut all = whole_queue(&self.ranch, self.now);
-        all.sort_by(PlaceView::shown_order);
-        all
+        whole_queue(&self.ranch, self.now)
     }
 }
 
