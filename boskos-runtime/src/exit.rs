@@ -56,20 +56,10 @@ pub fn finish(result: anyhow::Result<ExitCode>) -> ExitCode {
     code
 }
 
-/// `error` and its causes, joined by `: `, on one line and without passwords of URLs. A cause that the error before it
-/// tells already is not told again.
+/// `error` and its causes, as [`text::chain`] tells them, on one line and without passwords of URLs.
 #[must_use]
 pub fn one_line(error: &anyhow::Error) -> String {
-    let mut line = String::new();
-    for cause in error.chain().map(ToString::to_string) {
-        if line.is_empty() {
-            line = cause;
-        } else if !line.ends_with(&cause) {
-            line.push_str(": ");
-            line.push_str(&cause);
-        }
-    }
-    text::one_line(&text::without_userinfo(&line)).into_owned()
+    text::one_line(&text::without_userinfo(&text::chain(error.as_ref()))).into_owned()
 }
 
 fn tell(error: &anyhow::Error) -> u8 {

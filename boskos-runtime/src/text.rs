@@ -2,11 +2,19 @@
 
 use std::{borrow::Cow, error::Error, fmt::Write as _, iter};
 
-/// `error` and what caused it, joined by `: `, for logs.
+/// `error` and what caused it, joined by `: `. A cause that the error before it tells already is not told again.
 #[must_use]
 pub fn chain(error: &dyn Error) -> String {
-    let causes = iter::successors(Some(error), |error| (*error).source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let mut told = String::new();
+    for cause in iter::successors(Some(error), |error| (*error).source()).map(ToString::to_string) {
+        if told.is_empty() {
+            told = cause;
+        } else if !told.ends_with(&cause) {
+            told.push_str(": ");
+            told.push_str(&cause);
+        }
+    }
+    told
 }
 
 /// Whether `c` would move a cursor, end a line or reorder what stands beside it.
