@@ -122,6 +122,9 @@ pub enum StoreError {
     /// The embedded store says so.
     #[error(transparent)]
     Sqlite(#[from] sqlite::SqliteError),
+    /// It does not answer.
+    #[error("the store does not answer")]
+    Silent,
     /// Kubernetes storage says so.
     #[error(transparent)]
     Kubernetes(#[from] kubernetes::KubernetesError),

@@ -48,6 +48,15 @@ use self::{
 };
 use super::{HistoryRow, LoadSink, Outcomes, Store, StoreError};
 
+/// Whether there is a store in `dir`, of use or not.
+///
+/// # Errors
+///
+/// If that cannot be seen.
+pub fn is_there(dir: &Path) -> Result<bool, SqliteError> {
+    Ok(dir::contents(dir)? == Contents::Store)
+}
+
 /// What [`SqliteStore::open`] needs to know.
 #[derive(Clone, Debug)]
 pub struct SqliteOptions {
@@ -121,6 +130,7 @@ impl SqliteStore {
         }
         let path = dir.file();
         let connection = open_file(&path)?;
+        let history = History::open(&path)?;
         let queue = Arc::new(Queue::default());
         let writer = Writer { path: path.clone(), history_rows, queue: queue.clone(), disturbance };
         let writer = thread::Builder::new()
@@ -129,14 +139,15 @@ impl SqliteStore {
             .map_err(SqliteError::Thread)?;
         let opened = dir.path().to_owned();
         let running = Mutex::new(Some(Running { writer, dir }));
-        let store = Self { history: History::new(&path), path, queue, running };
+        let store = Self { history, path, queue, running };
         Ok(Opened { store, created, dir: opened })
     }
 
     fn shut(&self) -> Result<(), SqliteError> {
         let Some(Running { writer, dir }) = self.running.lock().take() else { return Ok(()) };
-        self.queue.close();
+        // The writer is to be the last who has the file open: only the last takes the log away.
         self.history.close();
+        self.queue.close();
         let closed = writer.join().unwrap_or_else(|panicked| std::panic::resume_unwind(panicked));
         dir.give_up();
         closed

@@ -96,6 +96,8 @@ fn reads_answer(running: &Process) {
     client.request("GET", "/metric?type=thing").expect_status(200);
     client.request("GET", "/api/v1/resources").expect_status(200);
     client.request("GET", "/api/v1/queue").expect_status(200);
+    let known = client.request("GET", "/api/v1/resources?limit=1").json()[0]["name"].as_str().unwrap().to_owned();
+    client.request("GET", &format!("/api/v1/resources/{known}/history")).expect_status(200);
     Client::connect(running.health).request("GET", "/healthz").expect_status(200);
     // Taken out of its Service, it would not even answer reads.
     Client::connect(running.health).request("GET", "/healthz/ready").expect_status(200);

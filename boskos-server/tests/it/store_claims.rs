@@ -71,6 +71,19 @@ impl<K: Kind> Fixture<K> {
         }
     }
 
+    /// Closes the store and opens it again, if it lasts.
+    fn restarted(self) -> Self {
+        if !K::LASTS {
+            return self;
+        }
+        let Self { started, dir, kind } = self;
+        started.store.close().unwrap();
+        drop(started);
+        let store = K::open(dir.path());
+        contents(&*store);
+        Self { started: Started::new(store), dir, kind }
+    }
+
     fn history(&self, newest: Sequence, limit: usize) -> Vec<HistoryRow> {
         self.started.store.history(newest, limit).unwrap()
     }
@@ -353,13 +366,16 @@ pub(crate) fn history_of_nothing_is_empty<K: Kind>() {
 }
 
 pub(crate) fn totals_grow_over_batches<K: Kind>() {
-    let fixture = Fixture::<K>::new();
+    let mut fixture = Fixture::<K>::new();
     let mut before = record("r", "free", None, 1);
     fixture.started.commit([plan(1, [create(1, &before)])]);
     for number in 2..=11 {
         let after = record("r", if number % 2 == 0 { "busy" } else { "free" }, None, number);
         fixture.started.commit([plan(number, [change(1, &after, Some(&before), number - 1)])]);
         before = after;
+        if number == 10 {
+            fixture = fixture.restarted();
+        }
     }
     fixture.started.commit([plan(12, [touch(1, &before)])]);
     fixture.reopened(|found| {

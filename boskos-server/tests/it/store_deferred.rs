@@ -12,7 +12,7 @@ use std::{
 
 use boskos_core::{
     State, WallTime,
-    ranch::plan::{Plan, Record},
+    ranch::plan::{Plan, Record, Write},
 };
 use boskos_server::store::{
     SqliteStore, Store as _, StoreError,
@@ -225,6 +225,51 @@ fn move_of_an_earlier_number_than_what_is_entered_is_found_again_too() {
     started.commit([plan(4, [change(1, &busy("r1", 3), Some(&free[0]), 1)])]);
     let found = contents_in(as_after_crash(dir.path()).path()).resources;
     assert_eq!(found, BTreeMap::from([(1, busy("r1", 3)), (2, busy("r2", 4))]));
+}
+
+/// Free resources, and the same busy, each under a number of its own.
+fn moves(count: u32) -> (Vec<Record>, Vec<Record>) {
+    let name = |key: u32| format!("r{key}");
+    let free = (1..=count).map(|key| record(&name(key), "free", None, key.into())).collect();
+    let busy = (1..=count).map(|key| record(&name(key), "busy", Some("me"), (count + key).into())).collect();
+    (free, busy)
+}
+
+fn moved(key: u32, free: &[Record], busy: &[Record]) -> Write {
+    let index = key as usize - 1;
+    change(key, &busy[index], Some(&free[index]), free[index].last_transition)
+}
+
+#[test]
+fn move_of_an_earlier_number_than_what_is_being_entered_is_found_again_too() {
+    const COUNT: u32 = 600;
+    let dir = tempfile::tempdir().unwrap();
+    let started = sqlite(dir.path());
+    let (free, busy) = moves(COUNT);
+    started.commit([plan(1, (1..=COUNT).map(|key| create(key, &free[key as usize - 1])))]);
+    // All but the first; some of them are entered with this commit, the others with those that follow.
+    started.commit([plan(2, (2..=COUNT).map(|key| moved(key, &free, &busy)))]);
+    let tool = Connection::open(dir.path().join("boskos.db")).unwrap();
+    assert!((1..COUNT).contains(&pending(&tool)), "{}", pending(&tool));
+    started.commit([plan(3, [moved(1, &free, &busy)])]);
+    for number in 4..10_u32 {
+        let other = record(&format!("o{number}"), "free", None, u64::from(2 * COUNT + number));
+        started.commit([plan(number.into(), [create(COUNT + number, &other)])]);
+    }
+    assert_eq!(pending(&tool), 0);
+    assert_eq!(contents_in(as_after_crash(dir.path()).path()).resources.get(&1), Some(&busy[0]));
+}
+
+#[test]
+fn rows_of_history_that_very_many_moves_need_outlast_a_trim() {
+    const COUNT: u32 = 1_500;
+    let dir = tempfile::tempdir().unwrap();
+    let started = sqlite(dir.path());
+    let (free, busy) = moves(COUNT);
+    started.commit([plan(1, (1..=COUNT).map(|key| create(key, &free[key as usize - 1])))]);
+    started.commit([plan(2, (1..=COUNT).map(|key| moved(key, &free, &busy)))]);
+    let found = contents_in(as_after_crash(dir.path()).path()).resources;
+    assert!(found.values().eq(&busy), "{} resources", found.len());
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! What can be wrong with an embedded store, and the way out of it.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use rusqlite::ErrorCode;
 
@@ -203,14 +206,16 @@ pub enum SqliteError {
         source: io::Error,
     },
     /// SQLite cannot work on the file.
-    #[error("cannot {doing} {}: {source}", path.display())]
+    #[error("cannot {doing} {}: {}", path.display(), in_words(why, *disk))]
     Sqlite {
         /// What was to be done.
         doing: &'static str,
         /// To what.
         path: PathBuf,
-        /// Why not.
-        source: rusqlite::Error,
+        /// Why not. Told above, and no `source`: what SQLite says is in its causes once more.
+        why: rusqlite::Error,
+        /// What the system says of the disk, where that is the matter.
+        disk: Option<&'static str>,
     },
     /// The file cannot be read with its log where nothing can be written.
     #[error(
@@ -222,6 +227,12 @@ pub enum SqliteError {
         /// The file.
         path: PathBuf,
     },
+    /// Another reader has not come to an end.
+    #[error("history is being read, and the store does not answer")]
+    Silent,
+    /// The store was closed before.
+    #[error("the store is closed")]
+    Closed,
     /// A thread cannot be started.
     #[error("cannot start a thread for the store: {0}")]
     Thread(#[source] io::Error),
@@ -231,6 +242,27 @@ pub enum SqliteError {
 fn way_out() -> &'static str {
     "it is left as it is; `boskos-server check-store --data-dir DIR` says more, and \
      `boskos-server restore --data-dir NEWDIR --from BACKUP` makes a store of a backup"
+}
+
+/// What SQLite says, and what it keeps to itself: its code, and what the system has to say.
+fn in_words(error: &rusqlite::Error, disk: Option<&str>) -> String {
+    let code = error.sqlite_error().map(|error| error.extended_code);
+    let code = code.filter(|_| error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure));
+    match (code, disk) {
+        (Some(code), Some(disk)) => format!("{error} (SQLite's code {code}): {disk}"),
+        (Some(code), None) => format!("{error} (SQLite's code {code})"),
+        (None, Some(disk)) => format!("{error}: {disk}"),
+        (None, None) => error.to_string(),
+    }
+}
+
+/// Why a disk takes nothing, if that is to be seen.
+fn of_disk(path: &Path) -> Option<&'static str> {
+    let disk = rustix::fs::statvfs(path.parent()?).ok()?;
+    if disk.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
+        return Some("its file system is read-only");
+    }
+    (disk.f_bavail == 0).then_some("its disk is full")
 }
 
 // === impl SqliteError ===
@@ -245,11 +277,15 @@ impl SqliteError {
     /// A failure of SQLite, for `map_err`.
     pub(super) fn sqlite(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(rusqlite::Error) -> Self {
         let path = path.into();
-        move |source| match source.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path, what: source.to_string() },
+        move |why| match why.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path, what: why.to_string() },
             Some(ErrorCode::NotADatabase) => Self::NotSqlite { path },
-            _ if is_schema_error(&source) => Self::Damaged { path, what: source.to_string() },
-            _ => Self::Sqlite { doing, path, source },
+            _ if is_schema_error(&why) => Self::Damaged { path, what: why.to_string() },
+            Some(ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
+                let disk = of_disk(&path);
+                Self::Sqlite { doing, path, why, disk }
+            }
+            _ => Self::Sqlite { doing, path, why, disk: None },
         }
     }
 

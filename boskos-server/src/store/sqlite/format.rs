@@ -229,21 +229,20 @@ pub(super) fn connect(path: &Path, access: Access) -> Result<Connection, SqliteE
 
 /// Opens a file that was looked at for reading alone, be it beside a running server or where nothing can be written.
 ///
-/// SQLite makes an index of the log beside the file. Where it cannot, a file without a log is nobody's: whoever writes it
-/// has one.
+/// SQLite makes an index of the log beside the file, at the first look. Where it cannot, a file without a log is
+/// nobody's: whoever writes it has one, be it empty.
 ///
 /// # Errors
 ///
 /// If SQLite cannot, or cannot read the log.
 pub(super) fn connect_to_read(path: &Path) -> Result<Connection, SqliteError> {
-    let needs_room = |error: &rusqlite::Error| {
-        matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
-    };
     match connect(path, Access::Read) {
-        Err(SqliteError::Sqlite { source, .. }) if needs_room(&source) && has_log(path) => {
-            Err(SqliteError::LogBesideReadOnly { path: path.into() })
+        Err(SqliteError::Sqlite { why, .. }) if why.sqlite_error_code() == Some(ErrorCode::CannotOpen) => {
+            if beside(path, "-wal").exists() {
+                return Err(SqliteError::LogBesideReadOnly { path: path.into() });
+            }
+            connect(path, Access::Immutable)
         }
-        Err(SqliteError::Sqlite { source, .. }) if needs_room(&source) => connect(path, Access::Immutable),
         other => other,
     }
 }

@@ -1,6 +1,9 @@
 //! Reads history beside the writer.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use boskos_core::ranch::plan::Sequence;
 use parking_lot::Mutex;
@@ -14,7 +17,11 @@ use super::{
 };
 use crate::store::HistoryRow;
 
-/// A read-only connection of its own, opened when it is first needed.
+/// How long one reader waits for another: far longer than any takes, unless the disk hangs.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A read-only connection of its own. It is open as long as the store: one that came up only when it is needed would find
+/// no room for the index of the log on a disk that is full by then.
 #[derive(Debug)]
 pub(super) struct History {
     path: PathBuf,
@@ -22,23 +29,24 @@ pub(super) struct History {
 }
 
 impl History {
-    pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.into(), connection: Mutex::new(None) }
+    /// Opens the file once more.
+    pub(super) fn open(path: &Path) -> Result<Self, SqliteError> {
+        Ok(Self { path: path.into(), connection: Mutex::new(Some(format::connect(path, Access::Read)?)) })
     }
 
     /// The newest `limit` rows of the resource whose newest row is `newest`.
     pub(super) fn rows(&self, newest: Sequence, limit: usize) -> Result<Vec<HistoryRow>, SqliteError> {
-        let mut connection = self.connection.lock();
-        let connection = match &mut *connection {
-            Some(connection) => connection,
-            none => none.insert(format::connect(&self.path, Access::Read)?),
-        };
+        let connection = self.connection.try_lock_for(PATIENCE).ok_or(SqliteError::Silent)?;
+        let connection = connection.as_ref().ok_or(SqliteError::Closed)?;
         follow(connection, newest, limit).map_err(|error| error.in_file(&self.path))
     }
 
-    /// Lets go of the file.
+    /// Lets go of the file, for good.
     pub(super) fn close(&self) {
-        self.connection.lock().take();
+        // Whoever reads from a disk that hangs lets go of it with the process.
+        if let Some(mut connection) = self.connection.try_lock_for(PATIENCE) {
+            connection.take();
+        }
     }
 }
 
