@@ -32,7 +32,7 @@ async fn main() -> anyhow::Result<()> {
         let _ = tokio::signal::ctrl_c().await;
         Instant::now()
     };
-    serve(listener, Arc::new(Constant { deliveries: args.deliveries }), Limits::default(), stop).await;
+    serve(listener, Arc::new(Constant { deliveries: args.deliveries }), Limits::default(), stop).await.drained().await;
     Ok(())
 }
 

@@ -9,7 +9,7 @@
 //! - A service's future is dropped as soon as the client hangs up (a FIN counts), so it must hold nothing that its
 //!   drop does not give back.
 //! - A [`Delivery`] is delivered if and only if the socket accepted every byte of its reply.
-//! - Every task that is started here is joined before [`serve`] returns.
+//! - Every task that is started here is joined before [`Draining::drained`] returns.
 
 mod alarm;
 mod connection;
@@ -34,5 +34,5 @@ pub use listener::Listener;
 pub use reply::Reply;
 pub use reply_body::{BodySender, BrokenOff, ReplyBody, Unread};
 pub use request_body::{BodyError, RequestBody};
-pub use server::{Drained, serve};
+pub use server::{Drained, Draining, serve};
 pub use service::Service;

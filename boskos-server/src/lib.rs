@@ -16,6 +16,8 @@ mod listed;
 pub mod replica;
 pub mod route;
 pub mod server;
+mod serving;
+pub mod shares;
 pub mod steward;
 pub mod store;
 pub mod sync;

@@ -1,6 +1,6 @@
 //! The boskos server.
 
-use std::{path::Path, process::ExitCode, sync::Arc};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use boskos_core::ranch::Limits as RanchLimits;
@@ -10,7 +10,8 @@ use boskos_server::{
     cluster, config_file,
     http::Limits as HttpLimits,
     replica,
-    server::{self, Options, Ports},
+    server::{self, Options, Ports, StartError},
+    shares,
     store::{
         MemoryStore, SqliteStore, Store,
         sqlite::{self, SqliteOptions},
@@ -70,14 +71,17 @@ async fn serve(flags: Serve) -> anyhow::Result<ExitCode> {
         ranch: RanchLimits {
             request_ttl: flags.request_ttl.to_std_or_zero(),
             parked,
-            watches: max_watches(&http, parked),
+            watches: shares::watching(http.connections, parked),
             ..RanchLimits::default()
         },
         http,
         data_dir,
     };
     let store: Arc<dyn Store> = match storage {
-        Storage::Sqlite => open_sqlite(options.data_dir.as_deref().expect("set above"), &flags)?,
+        Storage::Sqlite => tokio::select! {
+            opened = open_sqlite(options.data_dir.clone().expect("set above"), &flags) => opened?,
+            _ = shutdown.triggered() => return Ok(ExitCode::SUCCESS),
+        },
         Storage::Memory => {
             tracing::warn!("resources are kept in memory only: they are gone when the server ends");
             Arc::new(MemoryStore::default())
@@ -140,7 +144,7 @@ fn http_limits(flags: &Serve) -> HttpLimits {
 
 /// As many waiting calls as the flags say, but never so many that a release finds no connection.
 fn max_parked(flags: &Serve, http: &HttpLimits) -> usize {
-    let room = http.connections - http.connections.div_ceil(4);
+    let room = shares::waiting(http.connections);
     if room < flags.max_parked {
         tracing::warn!(
             parked = room,
@@ -150,17 +154,19 @@ fn max_parked(flags: &Serve, http: &HttpLimits) -> usize {
     flags.max_parked.min(room)
 }
 
-/// As many calls that watch as there may be at all, but never so many that with all `parked` ones a release finds no
-/// connection.
-fn max_watches(http: &HttpLimits, parked: usize) -> usize {
-    let room = http.connections - parked;
-    RanchLimits::default().watches.min(room - room.div_ceil(6))
-}
-
-fn open_sqlite(dir: &Path, flags: &Serve) -> anyhow::Result<Arc<dyn Store>> {
-    let options =
-        SqliteOptions { dir: dir.to_owned(), must_exist: flags.data_must_exist, history_rows: flags.history_rows };
-    let opened = SqliteStore::open(options)?;
+async fn open_sqlite(dir: PathBuf, flags: &Serve) -> anyhow::Result<Arc<dyn Store>> {
+    let config = flags.config.clone();
+    let options = SqliteOptions { dir, must_exist: flags.data_must_exist, history_rows: flags.history_rows };
+    // A disk that hangs, or a large file, must not hold up a signal.
+    let opening = tokio::task::spawn_blocking(move || {
+        tracing::info!(data_dir = %options.dir.display(), "opening the store");
+        if !sqlite::is_there(&options.dir)? {
+            // Begun for a config of no use, it would be taken for one that was filled, by --data-must-exist above all.
+            boskos_runtime::config_file::check(&config).map_err(StartError::from)?;
+        }
+        anyhow::Ok(SqliteStore::open(options)?)
+    });
+    let opened = opening.await.context("opening the store failed")??;
     if opened.created {
         tracing::warn!(
             data_dir = %opened.dir.display(),

@@ -11,19 +11,18 @@ use boskos_runtime::{
 };
 use parking_lot::Mutex;
 use tokio::{
-    sync::oneshot,
     task::{JoinError, JoinHandle, JoinSet},
-    time::{Instant, sleep},
+    time::sleep,
 };
 use tokio_util::sync::CancellationToken;
 
 use self::term::Crown;
 use crate::{
     gate::Gate,
-    http::Drained,
     instruments::{self, Instruments, RanchGauges},
     known_good::KnownGood,
-    server::{DRAIN, Options, Ports, StartError},
+    server::{Options, Ports, StartError},
+    serving::Serving,
     store::{
         KubernetesStore, StoreError,
         kubernetes::{LEASE, Outage, Warm},
@@ -58,8 +57,7 @@ pub struct Replica {
     pub metrics: SocketAddr,
     crown: Arc<Crown>,
     background: JoinSet<()>,
-    stop_serving: oneshot::Sender<Instant>,
-    serving: JoinHandle<Drained>,
+    serving: Serving,
     stop_reigning: CancellationToken,
     reigning: JoinHandle<()>,
 }
@@ -84,9 +82,7 @@ pub async fn start(options: Options, shared: Shared, ports: Ports) -> Result<Rep
     let stands_by = warm.clone();
     instruments::register_standby(&registry, move || stands_by.held())?;
     background.spawn(boskos_runtime::metrics::serve(ports.metrics, registry, std::future::pending()));
-    let (stop_serving, stopped) = oneshot::channel();
-    let stopped = async move { stopped.await.unwrap_or_else(|_| Instant::now()) };
-    let serving = tokio::spawn(crate::http::serve(ports.http, gate.clone(), options.http.clone(), stopped));
+    let serving = Serving::begin(ports.http, gate.clone(), options.http.clone());
 
     let watch = Watch::begin(options.config.clone());
     let config = Arc::new(KnownGood::begin(options.config.clone()).await?);
@@ -114,7 +110,7 @@ pub async fn start(options: Options, shared: Shared, ports: Ports) -> Result<Rep
     });
     let stop_reigning = CancellationToken::new();
     let reigning = tokio::spawn(crown.clone().reign_again_and_again(stop_reigning.clone()));
-    Ok(Replica { http, health, metrics, crown, background, stop_serving, serving, stop_reigning, reigning })
+    Ok(Replica { http, health, metrics, crown, background, serving, stop_reigning, reigning })
 }
 
 /// Waits until the API server answers.
@@ -155,22 +151,12 @@ impl Replica {
     pub async fn stop(mut self) {
         self.crown.readiness.set_not_ready("shutting down");
         tracing::info!("shutting down");
-        // The receiver is gone only if serving ended by itself.
-        let _ = self.stop_serving.send(Instant::now() + DRAIN);
-        let drained = loop {
+        let release_waiters = || {
             if let Some(steward) = self.crown.gate.steward() {
                 steward.release_waiters();
             }
-            tokio::select! {
-                drained = &mut self.serving => break drained,
-                () = sleep(Duration::from_millis(50)) => {}
-            }
         };
-        match drained {
-            Ok(Drained { cut: 0 }) => {}
-            Ok(Drained { cut }) => tracing::warn!(cut, "requests were cut at the end of the drain"),
-            Err(failed) => tracing::error!(error = %failed, "serving ended abnormally"),
-        }
+        self.serving.stop(release_waiters).await;
         self.stop_reigning.cancel();
         if let Err(failed) = self.reigning.await {
             tracing::error!(error = %failed, "leading ended abnormally");

@@ -15,31 +15,27 @@ use boskos_runtime::{
     follow::Watch,
     health::{self, Readiness},
 };
-use tokio::{
-    net::TcpListener,
-    sync::{mpsc, oneshot},
-    task::{JoinHandle, JoinSet},
-    time::{Instant, timeout},
-};
+use tokio::{net::TcpListener, sync::mpsc, task::JoinSet, time::timeout};
 
 use crate::{
     app::App,
     clock::Clock,
     config_file::{self, ConfigFileError},
     follower::{Follower, log_applied},
-    http::{Drained, Limits as HttpLimits},
+    http::Limits as HttpLimits,
     instruments::{Instruments, RanchGauges},
     listed::Listed,
+    serving::Serving,
     steward::Steward,
     store::{LoadSink, Store, StoreError},
     sync::{self, SyncError},
 };
 
-/// How long requests in flight may take to finish once the server stops.
-pub(crate) const DRAIN: Duration = Duration::from_secs(20);
-
-/// How long the last writes may take after that.
+/// How long the last writes may take after the drain.
 pub(crate) const WIND_DOWN: Duration = Duration::from_secs(5);
+
+/// How long the store may take to close. What was acknowledged is kept either way.
+const CLOSE: Duration = Duration::from_secs(10);
 
 /// How a server is to be.
 #[derive(Clone, Debug)]
@@ -106,8 +102,7 @@ pub struct Running {
     background: JoinSet<()>,
     /// Brings outcomes to the ranch until the store is closed.
     carrier: JoinSet<()>,
-    stop: oneshot::Sender<Instant>,
-    serving: JoinHandle<Drained>,
+    serving: Serving,
 }
 
 /// Starts a server on `store`; it serves when this returns.
@@ -144,14 +139,11 @@ pub async fn start(options: Options, store: Arc<dyn Store>, ports: Ports) -> Res
 
     let info = info(&options, &*store);
     let app = App { steward: steward.clone(), instruments, max_wait: options.max_wait, info };
-    let (stop, stopped) = oneshot::channel();
-    // A stop that is never said is said when the handle is dropped.
-    let stopped = async move { stopped.await.unwrap_or_else(|_| Instant::now()) };
-    let serving = tokio::spawn(crate::http::serve(ports.http, Arc::new(app), options.http.clone(), stopped));
+    let serving = Serving::begin(ports.http, Arc::new(app), options.http.clone());
     steward.extend_places();
     readiness.set_ready();
     tracing::info!(%http, %health, %metrics, store = store.name(), "serving");
-    Ok(Running { steward, http, health, metrics, readiness, reread, background, carrier, stop, serving })
+    Ok(Running { steward, http, health, metrics, readiness, reread, background, carrier, serving })
 }
 
 impl Running {
@@ -170,28 +162,15 @@ impl Running {
     pub async fn stop(mut self) -> Result<(), StoreError> {
         self.readiness.set_not_ready("shutting down");
         tracing::info!("shutting down");
-        let deadline = Instant::now() + DRAIN;
-        // The receiver is gone only if serving ended by itself.
-        let _ = self.stop.send(deadline);
-        let mut serving = self.serving;
-        let drained = loop {
-            // Calls that came in after the last round may have been parked.
-            self.steward.release_waiters();
-            tokio::select! {
-                drained = &mut serving => break drained,
-                () = tokio::time::sleep(Duration::from_millis(50)) => {}
-            }
-        };
-        match drained {
-            Ok(Drained { cut: 0 }) => {}
-            Ok(Drained { cut }) => tracing::warn!(cut, "requests were cut at the end of the drain"),
-            Err(failed) => tracing::error!(error = %failed, "serving ended abnormally"),
-        }
+        self.serving.stop(|| self.steward.release_waiters()).await;
         self.background.shutdown().await;
         wind_down(&self.steward).await;
         let steward = self.steward.clone();
-        let closed = tokio::task::spawn_blocking(move || steward.store().close()).await;
-        let closed = closed.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
+        let closing = tokio::task::spawn_blocking(move || steward.store().close());
+        let closed = match timeout(CLOSE, closing).await {
+            Ok(closed) => closed.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic())),
+            Err(_) => Err(StoreError::Silent),
+        };
         self.carrier.shutdown().await;
         tracing::info!("stopped");
         closed

@@ -4,6 +4,7 @@
 mod drive;
 mod grant;
 mod halt;
+mod health;
 mod outbox;
 mod stall;
 

@@ -4,7 +4,10 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{
+            AtomicBool, AtomicUsize,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
 };
 
@@ -26,6 +29,9 @@ use super::{
 /// The least that hyper takes for a buffer's limit.
 const LEAST_BUFFER_BYTES: usize = 8 * 1024;
 
+/// The last of so many parts of all connections are not kept between requests.
+const SPARE: usize = 8;
+
 /// What all connections of a server share.
 #[derive(Debug)]
 pub(crate) struct Server<S> {
@@ -33,6 +39,17 @@ pub(crate) struct Server<S> {
     pub(crate) limits: Limits,
     pub(crate) http: http1::Builder,
     pub(crate) stop: Stop,
+    /// Connections there are.
+    open: AtomicUsize,
+}
+
+impl<S> Server<S> {
+    /// Whether an answer is to be the last on its connection: none will be served any more, or so few are left that
+    /// clients must not keep theirs for a request that may come. Whoever gives something back needs one.
+    pub(crate) fn ends_connections(&self) -> bool {
+        let Limits { connections, .. } = self.limits;
+        self.stop.is_given() || self.open.load(Relaxed) > connections - connections / SPARE
+    }
 }
 
 /// The word to finish, given once.
@@ -65,22 +82,32 @@ pub struct Drained {
     pub cut: usize,
 }
 
+/// The connections of a server that accepts no more.
+#[derive(Debug)]
+#[must_use = "dropped, it aborts its connections"]
+pub struct Draining {
+    connections: JoinSet<()>,
+    refusals: JoinSet<()>,
+    deadline: Instant,
+}
+
 /// Accepts connections and has `service` answer their requests until `stop` completes. Then no more are accepted,
-/// idle connections are closed, and requests in flight may finish until the instant that `stop` returned; what is not
-/// done by then is cut.
+/// idle connections are closed, and every answer says that its connection ends with it; requests in flight may finish
+/// until the instant that `stop` returned.
 ///
-/// Everything it started has ended when it returns; dropped before, it aborts its connections.
+/// Dropped before, it aborts its connections.
 pub async fn serve<L, S>(
     mut listener: L,
     service: Arc<S>,
     limits: Limits,
     stop: impl Future<Output = Instant>,
-) -> Drained
+) -> Draining
 where
     L: Listener,
     S: Service,
 {
-    let server = Arc::new(Server { http: builder(&limits), service, limits, stop: Stop::default() });
+    let server =
+        Arc::new(Server { http: builder(&limits), service, limits, stop: Stop::default(), open: AtomicUsize::new(0) });
     let mut stop = pin!(stop);
     let mut setback = Setback::default();
     let mut connections = JoinSet::new();
@@ -90,12 +117,16 @@ where
         tokio::select! {
             biased;
             deadline = &mut stop => break deadline,
-            Some(ended) = connections.join_next() => note(ended),
+            Some(ended) = connections.join_next() => {
+                note(ended);
+                server.open.store(connections.len(), Relaxed);
+            }
             Some(ended) = refusals.join_next() => note(ended),
             accepted = accept(&mut listener, &mut setback) => {
                 let Some(io) = accepted else { continue };
                 if connections.len() < server.limits.connections {
                     connections.spawn(connection::run(io, server.clone()));
+                    server.open.store(connections.len(), Relaxed);
                 } else if refusals.len() < server.limits.refusals {
                     refusals.spawn(refuse(io, server.limits.linger));
                 }
@@ -104,19 +135,27 @@ where
     };
     drop(listener);
     server.stop.give();
-    let drain = async {
-        while let Some(ended) = connections.join_next().await {
-            note(ended);
+    Draining { connections, refusals, deadline }
+}
+
+impl Draining {
+    /// Waits until all requests in flight are finished, or cuts them when it is time to. Everything that the server
+    /// started has ended then.
+    pub async fn drained(mut self) -> Drained {
+        let drain = async {
+            while let Some(ended) = self.connections.join_next().await {
+                note(ended);
+            }
+        };
+        // Who is over the limit was told; the rest of that is politeness.
+        self.refusals.shutdown().await;
+        if timeout_at(self.deadline, drain).await.is_ok() {
+            return Drained { cut: 0 };
         }
-    };
-    // Who is over the limit was told; the rest of that is politeness.
-    refusals.shutdown().await;
-    if timeout_at(deadline, drain).await.is_ok() {
-        return Drained { cut: 0 };
+        let cut = self.connections.len();
+        self.connections.shutdown().await;
+        Drained { cut }
     }
-    let cut = connections.len();
-    connections.shutdown().await;
-    Drained { cut }
 }
 
 /// `None` after a failure that was dealt with.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{Method, Response, StatusCode, request::Parts};
+use http::{HeaderValue, Method, Response, StatusCode, header::CONNECTION, request::Parts};
 use hyper::body::{Body, Incoming};
 
 use super::{reply::Reply, reply_body::ReplyBody, request_body::RequestBody, server::Server, traffic::Traffic};
@@ -65,6 +65,10 @@ impl<S: Service> Caller<S> {
     /// Ties the reply's delivery, if it has one, to the moment its last byte is in the write buffer.
     fn hand_over(&self, reply: Reply, head: &mut Parts) -> Response<ReplyBody> {
         let mut response = reply.into_response(std::mem::take(&mut head.headers));
+        if self.server.ends_connections() {
+            // Said beforehand: a client would lose a request that it sends into one that is closed.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(delivery) = response.body_mut().take_delivery() {
             // hyper asks such bodies for nothing: the head is all there is.
             let ends_with_head = head.method == Method::HEAD

@@ -3,7 +3,6 @@
 use std::{
     mem,
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
 };
 
 use boskos_core::ranch::plan::{Foreign, Outcome, PlanId};
@@ -17,16 +16,12 @@ use tokio::{
 
 use super::{
     Steward,
-    halt::Halt,
-    stall::{Look, Stall},
+    health::{Health, LOOK_EVERY},
 };
 use crate::store::{Outcomes, StoreError};
 
 /// Outcomes taken in under one lock.
 const SETTLED_AT_ONCE: usize = 256;
-
-/// How often it is looked whether it is time to speak of what is wrong with the store.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// What a store may say.
 #[derive(Debug)]
@@ -73,20 +68,29 @@ impl Steward {
     /// Brings what the store reports to the ranch, for ever.
     pub async fn carry(self: Arc<Self>) {
         let mut reports = Vec::new();
-        let (mut halt, mut stall) = (Halt::default(), Stall::default());
+        let mut health = Health::of(self.store.name());
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = self.outbox.take(&mut reports) => {}
-                _ = looks.tick() => self.look(&mut halt, &mut stall),
+                _ = looks.tick() => {
+                    let oldest = self.read(|ranch, _| ranch.oldest_in_flight());
+                    self.stalled.store(health.look(oldest), Relaxed);
+                }
             }
             for report in reports.drain(..) {
                 match report {
                     Report::Settled(batch) => self.settle(batch).await,
                     Report::Observed(news) => self.observe(news).await,
-                    Report::Halted(why) => self.halt(why, &mut halt),
-                    Report::Resumed => self.resume(&mut halt),
+                    Report::Halted(why) => {
+                        self.change(|ranch, _| ranch.halt());
+                        health.halted(why);
+                    }
+                    Report::Resumed => {
+                        self.change(|ranch, now| ranch.resume(now));
+                        health.resumed();
+                    }
                 }
             }
         }
@@ -112,40 +116,6 @@ impl Steward {
             }
         }
     }
-
-    /// Says what is wrong with the store, if it is time to.
-    fn look(&self, halt: &mut Halt, stall: &mut Stall) {
-        halt.look(|why| self.say_halted(why));
-        // While nothing can be written, that is what there is to say.
-        let oldest = if halt.lasts() { None } else { self.read(|ranch, _| ranch.oldest_in_flight()) };
-        let look = stall.look(oldest, |lasts| {
-            tracing::error!(
-                seconds = lasts.as_secs(),
-                store = self.store.name(),
-                "the store does not answer: a write is under way, and neither done nor failed"
-            );
-        });
-        self.stalled.store(matches!(look, Look::Stalled(_)), Relaxed);
-        if look == (Look::Well { was_told: true }) {
-            tracing::info!(store = self.store.name(), "the store answers again");
-        }
-    }
-
-    fn halt(self: &Arc<Self>, why: String, halt: &mut Halt) {
-        self.change(|ranch, _| ranch.halt());
-        halt.goes_on(why, |why| self.say_halted(why));
-    }
-
-    fn say_halted(&self, why: &str) {
-        tracing::error!(error = why, store = self.store.name(), "the store cannot be written");
-    }
-
-    fn resume(self: &Arc<Self>, halt: &mut Halt) {
-        self.change(|ranch, now| ranch.resume(now));
-        if halt.end() {
-            tracing::info!(store = self.store.name(), "the store can be written again");
-        }
-    }
 }
 
 impl Outcomes for Arc<Steward> {
@@ -158,7 +128,7 @@ impl Outcomes for Arc<Steward> {
     }
 
     fn halted(&self, why: &StoreError) {
-        self.outbox.push(Report::Halted(text::chain(why).to_string()));
+        self.outbox.push(Report::Halted(text::chain(why)));
     }
 
     fn resumed(&self) {

@@ -22,32 +22,34 @@ pub(super) struct Stall {
 /// What a look came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Look {
-    /// Nothing is under way for long.
-    Well {
-        /// It was spoken of that something is.
-        was_told: bool,
-    },
-    /// A write has been under way for so long, or longer.
-    Stalled(Duration),
+    /// Nothing has been under way for long.
+    Well,
+    /// A write has been under way for too long.
+    Stalled,
+    /// None is any more, after it was spoken of.
+    Ended,
 }
 
 impl Stall {
-    /// Looks at the first write under way; `say` says that it has been for too long, if it is time to.
+    /// Looks at the first write under way; `say` says for how long it has been, if that is too long and it is time to.
     pub(super) fn look(&mut self, oldest: Option<PlanId>, say: impl FnOnce(Duration)) -> Look {
-        let Some(plan) = oldest else {
-            self.oldest = None;
-            return Look::Well { was_told: self.trouble.end() };
-        };
-        let since = match self.oldest {
+        let since = oldest.map(|plan| match self.oldest {
             Some((known, since)) if known == plan => since,
             Some(_) | None => self.oldest.insert((plan, Instant::now())).1,
-        };
-        let lasts = since.elapsed();
-        if lasts < PATIENCE {
-            return Look::Well { was_told: self.trouble.end() };
+        });
+        match since.map(|since| since.elapsed()) {
+            Some(lasts) if lasts >= PATIENCE => {
+                self.trouble.tell(|| say(lasts));
+                Look::Stalled
+            }
+            Some(_) | None if self.trouble.end() => Look::Ended,
+            Some(_) | None => Look::Well,
         }
-        self.trouble.tell(|| say(lasts));
-        Look::Stalled(lasts)
+    }
+
+    /// Something else is wrong, which is spoken of instead.
+    pub(super) fn forget(&mut self) {
+        *self = Self::default();
     }
 }
 
@@ -66,20 +68,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn write_that_never_ends_is_told_of_once_a_minute() {
         let (mut stall, mut told) = (Stall::default(), Vec::new());
-        let seconds = |look| if let Look::Stalled(lasts) = look { Some(lasts.as_secs()) } else { None };
         let mut looks = Vec::new();
         for _ in 0..15 {
-            looks.push(seconds(stall.look(Some(plan(1)), |lasts| told.push(lasts.as_secs()))));
+            looks.push(stall.look(Some(plan(1)), |lasts| told.push(lasts.as_secs())));
             advance(Duration::from_secs(5)).await;
         }
-        assert_eq!(looks[..3], [None, None, Some(10)]);
-        assert!(looks[3..].iter().all(Option::is_some), "{looks:?}");
+        assert_eq!(looks[..3], [Look::Well, Look::Well, Look::Stalled]);
+        assert!(looks[3..].iter().all(|look| *look == Look::Stalled), "{looks:?}");
         assert_eq!(told, [10], "in a minute");
         advance(Duration::from_secs(1)).await;
-        stall.look(Some(plan(1)), |lasts| told.push(lasts.as_secs()));
+        assert_eq!(stall.look(Some(plan(1)), |lasts| told.push(lasts.as_secs())), Look::Stalled);
         assert_eq!(told, [10, 76]);
-        assert_eq!(stall.look(None, |_| unreachable!()), Look::Well { was_told: true });
-        assert_eq!(stall.look(None, |_| unreachable!()), Look::Well { was_told: false });
+        assert_eq!([(); 2].map(|()| stall.look(None, |_| unreachable!())), [Look::Ended, Look::Well]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -87,9 +87,22 @@ mod tests {
         let mut stall = Stall::default();
         for number in 1..20 {
             for _ in 0..2 {
-                assert_eq!(stall.look(Some(plan(number)), |_| unreachable!()), Look::Well { was_told: false });
+                assert_eq!(stall.look(Some(plan(number)), |_| unreachable!()), Look::Well);
                 advance(Duration::from_secs(4)).await;
             }
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn write_that_is_under_way_after_other_trouble_is_timed_anew() {
+        let (mut stall, mut told) = (Stall::default(), Vec::new());
+        for seconds in [11, 9, 1, 0] {
+            stall.look(Some(plan(1)), |lasts| told.push(lasts.as_secs()));
+            advance(Duration::from_secs(seconds)).await;
+            if seconds == 11 {
+                stall.forget();
+            }
+        }
+        assert_eq!(told, [10]);
     }
 }

@@ -76,7 +76,7 @@ mod tests {
     fn the_first_json_value_counts() {
         for (body, changes) in [
             ("", 0),
-            (" \n\t", 0),
+            (" \r\n\t", 0),
             ("null", 0),
             ("nullrest", 0),
             ("{}", 0),

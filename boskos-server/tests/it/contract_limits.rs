@@ -122,6 +122,38 @@ fn waiters_and_watchers_together_never_shut_out_a_release() {
 }
 
 #[test]
+fn connections_that_clients_keep_never_shut_out_a_release() {
+    let dir = process::folder(CONFIG);
+    let command = &mut process::command(dir.path(), &QUIET);
+    let server = Process::start(command.arg("--max-connections=20"));
+    let mut holder = Client::connect(server.http);
+    holder.request("POST", &format!("{ACQUIRE}=holder")).expect_status(200);
+    let mut waiters: Vec<Client> = (0..19).map(|_| Client::connect(server.http)).collect();
+    for waiter in &mut waiters {
+        waiter.send_request("POST", &format!("{ACQUIRE}=w&wait=50s"));
+    }
+    let mut beyond = Vec::new();
+    eventually("four more than may wait are answered", || {
+        beyond.extend(waiters.extract_if(.., is_answered));
+        (beyond.len() == 4).then_some(())
+    });
+    let mut ended = 0;
+    for client in &mut beyond {
+        let answer = client.response();
+        answer.expect_status(404);
+        if answer.header("connection") == Some("close") {
+            assert!(client.is_at_end());
+            ended += 1;
+        }
+    }
+    assert!(ended >= 2, "all but two of twenty are kept: {ended}");
+    let release = "/release?name=a&dest=free&owner=holder";
+    eventually("a release gets in", || {
+        (Client::connect(server.http).request("POST", release).status == 200).then_some(())
+    });
+}
+
+#[test]
 fn connection_beyond_the_limit_is_told_to_come_back() {
     for_each_store(|store| {
         let server = Server::start_with(store, CONFIG, |options| options.http.connections = 3);

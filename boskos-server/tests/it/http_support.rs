@@ -167,7 +167,7 @@ impl Running {
         let (stop, stopped) = oneshot::channel();
         let stopped = async { Instant::now() + stopped.await.unwrap_or_default() };
         let service = script.clone();
-        let served = tokio::spawn(async move { serve(listener, service, limits, stopped).await });
+        let served = tokio::spawn(async move { serve(listener, service, limits, stopped).await.drained().await });
         Self { script, events, stop: Some(stop), served }
     }
 

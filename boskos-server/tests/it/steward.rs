@@ -267,3 +267,22 @@ async fn store_that_keeps_a_write_to_itself_is_told_of() {
     assert_eq!((told(), scene.steward.is_writable()), ((1, 1), true));
     assert!(matches!(held.await.unwrap(), Reply::Done));
 }
+
+#[tokio::test(start_paused = true)]
+async fn write_that_is_under_way_when_the_store_halts_is_not_taken_for_done() {
+    let logs = Logs::capture();
+    let scene = Scene::of(1);
+    scene.script.next(Act::Hold);
+    let steward = scene.steward.clone();
+    let held = tokio::spawn(async move { steward.call(release("r1")).await.open().0 });
+    for _ in 0..4 {
+        pass(5).await;
+    }
+    scene.script.halt(&no_room());
+    pass(5).await;
+    let told = ["does not answer", "cannot be written", "answers again"].map(|text| logs.with(text).len());
+    assert_eq!((told, scene.steward.is_writable()), ([1, 1, 0], false));
+    scene.script.resume();
+    assert_eq!(scene.script.release(), 1);
+    assert!(matches!(held.await.unwrap(), Reply::Done));
+}

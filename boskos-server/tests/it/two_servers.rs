@@ -41,6 +41,15 @@ fn second_server_on_a_store_is_refused_and_told_who_has_it() {
 }
 
 #[test]
+fn config_of_no_use_leaves_no_store_behind() {
+    let dir = process::folder("resources:\n- {type: t, state: free, names: [a, a]}\n");
+    let why = refused(dir.path(), &DURABLE);
+    assert!(why.contains("--config") && why.contains("a"), "{why}");
+    // It would be one that exists, for --data-must-exist, and be filled as if nobody held anything.
+    assert!(!dir.path().join("data").exists());
+}
+
+#[test]
 fn read_only_folder_is_refused_with_and_without_a_store_in_it() {
     let dir = process::folder(CONFIG);
     let data = dir.path().join("data");
