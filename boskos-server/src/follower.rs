@@ -55,6 +55,7 @@ impl Follower {
             tokio::select! {
                 () = self.watch.changed() => {}
                 Some(()) = again.recv() => {}
+                () = self.steward.resumed().notified(), if self.retry.is_some() => {}
                 () = sleep(self.retry.unwrap_or(self.period)) => {}
             }
             self.watch.follow_link();

@@ -51,6 +51,8 @@ pub struct Steward {
     outbox: Outbox,
     /// The store has kept a write to itself for too long.
     stalled: AtomicBool,
+    /// The store can be written again.
+    resumed: Notify,
     /// A listing has ended, and another may begin.
     listing_closed: Notify,
     /// Configs that are being applied.
@@ -93,7 +95,7 @@ impl Steward {
             armed: Wake::default(),
         };
         let (inner, rouse, outbox) = (Mutex::new(inner), Notify::new(), Outbox::default());
-        let listing_closed = Notify::new();
+        let (resumed, listing_closed) = (Notify::new(), Notify::new());
         Arc::new(Self {
             inner,
             store,
@@ -101,6 +103,7 @@ impl Steward {
             rouse,
             outbox,
             stalled: AtomicBool::new(false),
+            resumed,
             listing_closed,
             syncs: TaskTracker::new(),
             ranch_id: Uuid::new_v4(),
@@ -120,6 +123,11 @@ impl Steward {
     /// Whether changes can be written, as far as is known: neither refused by the store nor kept waiting for it.
     pub fn is_writable(&self) -> bool {
         !self.stalled.load(Relaxed) && !self.read(|ranch, _| ranch.is_halted())
+    }
+
+    /// Told when the store can be written again, for the one who follows the config.
+    pub fn resumed(&self) -> &Notify {
+        &self.resumed
     }
 
     /// Told whenever a listing has ended: of those that are read, there are only so many at once.

@@ -89,6 +89,7 @@ impl Steward {
                     }
                     Report::Resumed => {
                         self.change(|ranch, now| ranch.resume(now));
+                        self.resumed.notify_one();
                         health.resumed();
                     }
                 }

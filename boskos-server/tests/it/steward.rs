@@ -243,6 +243,7 @@ async fn store_that_cannot_be_written_is_told_of_every_minute_and_once_when_it_c
     assert_eq!(told(), (3, 0), "in 131 s");
     assert!(logs.with("ERROR").iter().all(|line| line.contains("/nowhere/at/all")), "each with the reason");
     scene.script.resume();
+    timeout(PATIENCE, scene.steward.resumed().notified()).await.expect("word for whoever follows the config");
     pass(1).await;
     assert_eq!((told(), scene.steward.is_writable()), ((3, 1), true));
 }
