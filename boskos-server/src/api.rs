@@ -41,7 +41,7 @@ pub(crate) async fn answer(app: &App, head: &Parts, body: RequestBody) -> Reply 
         ["resources", name, "history"] => history::answer(app, &decoded(name), query).await,
         ["types"] => types::answer(app),
         ["lifecycles"] => lifecycles::answer(app),
-        ["queue"] => queue::answer(app),
+        ["queue"] => queue::answer(app).await,
         ["info"] => info::answer(app),
         _ => error(StatusCode::NOT_FOUND, &format!("no such path: {path}")),
     }

@@ -94,7 +94,7 @@ pub struct Serve {
     /// How often the config is read again even if nothing is heard of a change
     #[arg(long, value_name = "DURATION", default_value = "10m")]
     pub dynamic_resource_update_period: GoDuration,
-    /// Connections at once; one more is answered 503
+    /// Connections at once; one more is answered 503, and the last eighth is not kept between requests
     #[arg(long, value_name = "COUNT", default_value_t = 20_000,
         value_parser = RangedU64ValueParser::<usize>::new().range(1..))]
     pub max_connections: usize,

@@ -55,7 +55,7 @@ impl Follower {
             tokio::select! {
                 () = self.watch.changed() => {}
                 Some(()) = again.recv() => {}
-                () = self.steward.resumed().notified(), if self.retry.is_some() => {}
+                () = resumed(&self.steward), if self.retry.is_some() => {}
                 () = sleep(self.retry.unwrap_or(self.period)) => {}
             }
             self.watch.follow_link();
@@ -94,6 +94,13 @@ impl Follower {
             }
         }
     }
+}
+
+/// Waits until the store can be written again, and for the shortest pause at least: what fails for want of room may itself
+/// make the store halt and resume.
+async fn resumed(steward: &Steward) {
+    sleep(RETRY.0).await;
+    steward.resumed().notified().await;
 }
 
 /// Reads until two reads agree. Reading, like parsing, happens off the request path.

@@ -5,6 +5,7 @@ mod drive;
 mod grant;
 mod halt;
 mod health;
+mod history;
 mod outbox;
 mod stall;
 
@@ -28,7 +29,7 @@ use boskos_core::{
 use hashbrown::{HashMap, HashSet};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::{
-    sync::{Notify, oneshot},
+    sync::{Notify, Semaphore, oneshot},
     time::sleep,
 };
 use tokio_util::task::TaskTracker;
@@ -51,6 +52,8 @@ pub struct Steward {
     outbox: Outbox,
     /// The store has kept a write to itself for too long.
     stalled: AtomicBool,
+    /// Whoever reads history has it.
+    history_turn: Arc<Semaphore>,
     /// The store can be written again.
     resumed: Notify,
     /// A listing has ended, and another may begin.
@@ -103,6 +106,7 @@ impl Steward {
             rouse,
             outbox,
             stalled: AtomicBool::new(false),
+            history_turn: Arc::new(Semaphore::new(1)),
             resumed,
             listing_closed,
             syncs: TaskTracker::new(),

@@ -155,14 +155,11 @@ impl Ranch {
         all
     }
 
-    /// What there are queues for, by type and state.
+    /// What there are queues for, in no order.
     #[must_use]
     pub fn queues(&self) -> Vec<(ResourceType, State)> {
         let queues = self.inventory.pools().filter(|(_, pool)| !pool.line.is_empty());
-        let mut queues: Vec<_> =
-            queues.map(|(_, pool)| (self.inventory.kind(pool.kind).r#type.clone(), pool.state.clone())).collect();
-        queues.sort_unstable();
-        queues
+        queues.map(|(_, pool)| (self.inventory.kind(pool.kind).r#type.clone(), pool.state.clone())).collect()
     }
 
     /// Who waits in one queue behind the place with the number `after`, or at all, in order and at most `limit`.

@@ -9,7 +9,9 @@ use boskos_core::{
 pub(crate) fn whole_queue(ranch: &Ranch, now: Now) -> Vec<PlaceView> {
     const PAGE: usize = 3;
     let mut all = Vec::new();
-    for (r#type, state) in ranch.queues() {
+    let mut queues = ranch.queues();
+    queues.sort_unstable();
+    for (r#type, state) in queues {
         let mut last = None;
         loop {
             let page = ranch.queue_page(&r#type, &state, last, PAGE, now);

@@ -1,27 +1,21 @@
 //! `/api/v1/resources/NAME/history`: a resource's transitions, newest first.
 
-use std::time::Duration;
-
 use ::http::StatusCode;
 use boskos_core::{
     Owner, State,
     shown::{ShownStanding, ShownTransition},
 };
 use boskos_runtime::text;
-use tokio::{task::spawn_blocking, time::timeout};
 
 use super::{error, json, no_such_resource};
 use crate::{
     app::App,
     http::{Reply, query},
-    store::{HistoryRow, StoreError},
+    store::HistoryRow,
 };
 
 /// Rows shown at most.
 const MAX_ROWS: usize = 1_000;
-
-/// How long reading them may take: far longer than it does, unless the disk hangs.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) async fn answer(app: &App, name: &str, query: &str) -> Reply {
     let limit = match query::first(query, "limit").map(|text| text.parse::<usize>()) {
@@ -32,17 +26,11 @@ pub(super) async fn answer(app: &App, name: &str, query: &str) -> Reply {
     let Some(newest) = app.steward.read(|ranch, _| ranch.resource(name).map(|(_, newest)| newest)) else {
         return no_such_resource(name);
     };
-    let steward = app.steward.clone();
-    let rows = spawn_blocking(move || steward.store().history(newest, limit));
-    match timeout(PATIENCE, rows).await.unwrap_or(Ok(Err(StoreError::Silent))) {
-        Ok(Ok(rows)) => json(&rows.into_iter().map(shown).collect::<Vec<_>>()),
-        Ok(Err(failure)) => {
+    match app.steward.history(newest, limit).await {
+        Ok(rows) => json(&rows.into_iter().map(shown).collect::<Vec<_>>()),
+        Err(failure) => {
             tracing::error!(error = text::chain(&failure), "history cannot be read");
             error(StatusCode::SERVICE_UNAVAILABLE, &format!("history cannot be read: {}", text::chain(&failure)))
-        }
-        Err(panicked) => {
-            tracing::error!(error = %panicked, "reading history failed");
-            error(StatusCode::INTERNAL_SERVER_ERROR, "reading history failed")
         }
     }
 }

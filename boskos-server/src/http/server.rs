@@ -92,7 +92,7 @@ pub struct Draining {
 }
 
 /// Accepts connections and has `service` answer their requests until `stop` completes. Then no more are accepted,
-/// idle connections are closed, and every answer says that its connection ends with it; requests in flight may finish
+/// idle connections are closed, and answers say that their connection ends with them; requests in flight may finish
 /// until the instant that `stop` returned.
 ///
 /// Dropped before, it aborts its connections.
@@ -125,8 +125,9 @@ where
             accepted = accept(&mut listener, &mut setback) => {
                 let Some(io) = accepted else { continue };
                 if connections.len() < server.limits.connections {
+                    // Before it can answer.
+                    server.open.store(connections.len() + 1, Relaxed);
                     connections.spawn(connection::run(io, server.clone()));
-                    server.open.store(connections.len(), Relaxed);
                 } else if refusals.len() < server.limits.refusals {
                     refusals.spawn(refuse(io, server.limits.linger));
                 }

@@ -49,7 +49,8 @@ impl Stall {
 
     /// Something else is wrong, which is spoken of instead.
     pub(super) fn forget(&mut self) {
-        *self = Self::default();
+        self.oldest = None;
+        self.trouble.end();
     }
 }
 

@@ -122,7 +122,7 @@ fn waiters_and_watchers_together_never_shut_out_a_release() {
 }
 
 #[test]
-fn connections_that_clients_keep_never_shut_out_a_release() {
+fn connections_of_those_who_may_not_wait_are_not_kept_when_few_are_left() {
     let dir = process::folder(CONFIG);
     let command = &mut process::command(dir.path(), &QUIET);
     let server = Process::start(command.arg("--max-connections=20"));

@@ -227,9 +227,6 @@ pub enum SqliteError {
         /// The file.
         path: PathBuf,
     },
-    /// Another reader has not come to an end.
-    #[error("history is being read, and the store does not answer")]
-    Silent,
     /// The store was closed before.
     #[error("the store is closed")]
     Closed,
@@ -249,9 +246,9 @@ fn in_words(error: &rusqlite::Error, disk: Option<&str>) -> String {
     let code = error.sqlite_error().map(|error| error.extended_code);
     let code = code.filter(|_| error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure));
     match (code, disk) {
-        (Some(code), Some(disk)) => format!("{error} (SQLite's code {code}): {disk}"),
+        (Some(code), Some(disk)) => format!("{error} (SQLite's code {code}), and {disk}"),
         (Some(code), None) => format!("{error} (SQLite's code {code})"),
-        (None, Some(disk)) => format!("{error}: {disk}"),
+        (None, Some(disk)) => format!("{error}, and {disk}"),
         (None, None) => error.to_string(),
     }
 }

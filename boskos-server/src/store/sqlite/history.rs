@@ -17,7 +17,7 @@ use super::{
 };
 use crate::store::HistoryRow;
 
-/// How long one reader waits for another: far longer than any takes, unless the disk hangs.
+/// How long the end waits for a reader: far longer than any takes, unless the disk hangs.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A read-only connection of its own. It is open as long as the store: one that came up only when it is needed would find
@@ -36,7 +36,7 @@ impl History {
 
     /// The newest `limit` rows of the resource whose newest row is `newest`.
     pub(super) fn rows(&self, newest: Sequence, limit: usize) -> Result<Vec<HistoryRow>, SqliteError> {
-        let connection = self.connection.try_lock_for(PATIENCE).ok_or(SqliteError::Silent)?;
+        let connection = self.connection.lock();
         let connection = connection.as_ref().ok_or(SqliteError::Closed)?;
         follow(connection, newest, limit).map_err(|error| error.in_file(&self.path))
     }
