@@ -4,7 +4,7 @@ use crate::{
     Lifecycle, Now, Resource,
     ranch::{
         Limits, Ranch,
-        command::{Acquire, CallId, Command, Release, SyncChange},
+        command::{Acquire, CallId, Command, Release, Reply, SyncChange},
         plan::{Foreign, Outcome},
     },
 };
@@ -93,4 +93,19 @@ fn a_type_is_forgotten_with_its_last_resource_and_lifecycle() {
     assert_eq!(kinds_and_pools(&ranch), (1, 1), "it has another type");
     ranch.observe(Foreign { now: None, ..seen("a", "v", 3) }, Now::default());
     assert_eq!(kinds_and_pools(&ranch), (0, 0), "it is gone");
+}
+
+#[test]
+fn what_an_undo_turned_back_is_noted_until_it_changes_again() {
+    let mut ranch = ranch();
+    let noted = |ranch: &Ranch| ranch.inventory.turned_back_after(0).count();
+    ranch.decide(CallId(1), acquire("free", None), Now::default());
+    let plans = ranch.take_effects().plans;
+    ranch.settle(plans.into_iter().map(|plan| (plan.id, committed())), Now::default());
+    let Some((_, Reply::Granted(granted))) = ranch.take_effects().replies.pop() else { panic!("nothing granted") };
+    assert_eq!(noted(&ranch), 0, "it is as new as its last transition");
+    carry_out(&mut ranch, Command::Undo(granted.receipt), &committed());
+    assert_eq!(noted(&ranch), 1);
+    carry_out(&mut ranch, acquire("free", None), &committed());
+    assert_eq!(noted(&ranch), 0);
 }
