@@ -6,7 +6,7 @@ use boskos_core::{
     Lifecycle, Now, Resource,
     ranch::{
         Limits, Loader, Ranch,
-        command::{Acquire, CallId, Command, Filter, Release, Reply, SyncChange, Watch},
+        command::{Acquire, AcquireByState, CallId, Command, Filter, Release, Reply, SyncChange, Watch},
         plan::{Foreign, LifecycleRecord, Outcome, Plan, Record, Stored, Write},
     },
 };
@@ -271,4 +271,42 @@ fn places_that_stay_through_an_outage_are_kept_in_steps() {
     ranch.halt();
     assert_eq!([(); 3].map(|()| ranch.work(at(31))), [true, true, false], "ten, ten and five");
     assert_eq!(ranch.places(), 25);
+}
+
+#[test]
+fn what_is_to_go_stays_while_somebody_owns_it_when_the_store_is_back() {
+    let mut ranch = ranch(1, None, owned_by("alice"));
+    ranch.decide(CallId(1), Command::Sync(vec![SyncChange::Unlist { name: "r000".into() }]), at(0));
+    ranch.halt();
+    ranch.observe(let_go("r000", 1), at(0));
+    let mut taken = let_go("r000", 2);
+    if let Some(resource) = &mut taken.now {
+        resource.owner = Some("carol".into());
+    }
+    ranch.observe(taken, at(0));
+    ranch.resume(at(0));
+    assert_eq!(names(&plans(&mut ranch, at(0), &committed())), [""; 0], "carol has it");
+    ranch.observe(let_go("r000", 3), at(0));
+    assert_eq!(names(&plans(&mut ranch, at(0), &committed())), ["r000"]);
+    assert!(ranch.is_empty());
+}
+
+#[test]
+fn an_undo_of_several_counts_as_many_in_a_step() {
+    let mut ranch = ranch(24, None, |_| {});
+    let mut receipts = Vec::new();
+    for call in 0..3_u64 {
+        let names = (8 * call..8 * call + 8).map(|number| format!("r{number:03}").as_str().into()).collect();
+        let by_state = AcquireByState { state: "free".into(), dest: "busy".into(), owner: "alice".into(), names };
+        ranch.decide(CallId(call), Command::AcquireByState(by_state), at(0));
+        plans(&mut ranch, at(0), &committed());
+        let Some((_, Reply::GrantedAll(_, receipt))) = ranch.take_effects().replies.pop() else { panic!("refused") };
+        receipts.push(receipt);
+    }
+    ranch.halt();
+    receipts.into_iter().for_each(|receipt| ranch.decide(CallId(9), Command::Undo(receipt), at(0)));
+    ranch.resume(at(0));
+    assert_eq!(plans(&mut ranch, at(0), &committed()).len(), 2, "eight, and eight begun within ten");
+    ranch.work(at(0));
+    assert_eq!(plans(&mut ranch, at(0), &committed()).len(), 1);
 }
