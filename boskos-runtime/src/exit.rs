@@ -2,8 +2,10 @@
 
 use std::{
     io::Write as _,
+    num::NonZeroUsize,
     panic::{AssertUnwindSafe, catch_unwind},
     process::ExitCode,
+    thread,
 };
 
 use tokio::runtime;
@@ -34,7 +36,16 @@ pub fn run<F>(name: &'static str, main: impl FnOnce() -> F) -> ExitCode
 where
     F: Future<Output = anyhow::Result<ExitCode>>,
 {
-    let runtime = match runtime::Builder::new_multi_thread().enable_all().thread_name(name).build() {
+    run_with(name, processors(), main)
+}
+
+/// [`run`] with so many `workers` among the runtime's threads, where [`run`] has one for each processor.
+pub fn run_with<F>(name: &'static str, workers: NonZeroUsize, main: impl FnOnce() -> F) -> ExitCode
+where
+    F: Future<Output = anyhow::Result<ExitCode>>,
+{
+    let mut builder = runtime::Builder::new_multi_thread();
+    let runtime = match builder.enable_all().thread_name(name).worker_threads(workers.get()).build() {
         Ok(runtime) => runtime,
         Err(error) => return finish(Err(anyhow::Error::new(error).context("cannot start the runtime"))),
     };
@@ -43,6 +54,12 @@ where
     runtime.shutdown_background();
     // The panic hook told a panic already.
     finish(ended.unwrap_or(Ok(ExitCode::from(PANICKED))))
+}
+
+/// How many processors this process may use; 1 where nobody says.
+#[must_use]
+pub fn processors() -> NonZeroUsize {
+    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
 /// The end of [`run`], for a `main` with a runtime of its own: tells the error, flushes the logs.

@@ -1,12 +1,12 @@
 //! The boskos server.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use boskos_core::ranch::Limits as RanchLimits;
 use boskos_runtime::{exit, flags, listen, log, signal, stdout};
 use boskos_server::{
-    args::{Args, Serve, Storage, Verb},
+    args::{Args, ArgsError, Serve, Storage, Verb},
     cluster, config_file,
     http::Limits as HttpLimits,
     replica,
@@ -30,11 +30,25 @@ fn main() -> ExitCode {
     let args: Args = flags::parse();
     match args.verb {
         Some(verb) => exit::finish(work_on_store(&verb).map(|()| ExitCode::SUCCESS)),
-        None => exit::run("boskos-server", || serve(args.serve)),
+        None => {
+            let storage = args.serve.store(boskos_kube::is_in_cluster(args.serve.token_file()));
+            exit::run_with("boskos-server", workers(&storage), || serve(args.serve, storage))
+        }
     }
 }
 
-async fn serve(flags: Serve) -> anyhow::Result<ExitCode> {
+/// How many threads serve requests: a processor is left to the embedded store's own, which the others wait for.
+///
+/// They work on the one ranch, so that one thread less costs less than it costs to have it take turns with the writer.
+fn workers(storage: &Result<Storage, ArgsError>) -> NonZeroUsize {
+    let processors = exit::processors();
+    match storage {
+        Ok(Storage::Sqlite) => NonZeroUsize::new(processors.get() - 1).unwrap_or(processors),
+        Ok(Storage::Memory | Storage::Kubernetes) | Err(_) => processors,
+    }
+}
+
+async fn serve(flags: Serve, storage: Result<Storage, ArgsError>) -> anyhow::Result<ExitCode> {
     log::init("boskos-server", flags.log.log_level)?;
     flags.check()?;
     if flags.install_crds {
@@ -43,7 +57,7 @@ async fn serve(flags: Serve) -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let storage = flags.store(boskos_kube::is_in_cluster(flags.token_file()))?;
+    let storage = storage?;
     if flags.enable_leader_election && storage != Storage::Kubernetes {
         tracing::warn!(
             "--enable-leader-election has no effect: this store has one server only, and a lock against a second"
