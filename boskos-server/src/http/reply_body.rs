@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
 };
@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use thiserror::Error;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, task::yield_now};
 
 use super::{delivery::Delivery, traffic::Traffic};
 
@@ -170,7 +170,9 @@ impl Body for ReplyBody {
             }
             Content::Pages { paused: paused @ true, .. } => {
                 *paused = false;
-                cx.waker().wake_by_ref();
+                // Not the waker: one that wakes itself has tasks alone come before it, and what arrives at sockets
+                // only now and then.
+                let _ = pin!(yield_now()).poll(cx);
                 return Poll::Pending;
             }
             Content::Pages { next, paused } => {
