@@ -148,6 +148,14 @@ pub enum ArgsError {
     /// Two flags name different stores.
     #[error("--in_memory and --storage={0} contradict each other: leave one out")]
     TwoStores(&'static str),
+    /// A duration that may be zero is less.
+    #[error("--{flag} must not be negative, as {value} is; 0 stands for none")]
+    Negative {
+        /// The flag.
+        flag: &'static str,
+        /// What it was given.
+        value: GoDuration,
+    },
     /// A duration that must be positive is not.
     #[error("--{flag} must be more than zero, not {value}")]
     NotPositive {
@@ -193,9 +201,12 @@ impl Serve {
             ("request-ttl", self.request_ttl),
             ("dynamic-resource-update-period", self.dynamic_resource_update_period),
         ];
-        match durations.into_iter().find(|(_, value)| value.as_nanos() <= 0) {
-            Some((flag, value)) => Err(ArgsError::NotPositive { flag, value }),
-            None => Ok(()),
+        if let Some((flag, value)) = durations.into_iter().find(|(_, value)| value.as_nanos() <= 0) {
+            return Err(ArgsError::NotPositive { flag, value });
         }
+        if self.max_wait.as_nanos() < 0 {
+            return Err(ArgsError::Negative { flag: "max-wait", value: self.max_wait });
+        }
+        Ok(())
     }
 }

@@ -207,3 +207,48 @@ impl Body for ReplyBody {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write as _,
+        os::unix::net::UnixStream as Peer,
+        sync::atomic::{AtomicU32, Ordering::Relaxed},
+    };
+
+    use http_body_util::BodyExt as _;
+    use tokio::{io::AsyncReadExt as _, net::UnixStream};
+
+    use super::*;
+
+    const PAGES: u32 = 1_000;
+
+    /// Where one thread serves, whoever sends something while a listing is made.
+    #[tokio::test]
+    async fn what_arrives_is_served_between_two_pages() {
+        let (mut peer, ours) = Peer::pair().expect("no sockets");
+        ours.set_nonblocking(true).expect("cannot be told not to block");
+        let mut ours = UnixStream::from_std(ours).expect("no socket for the runtime");
+        let made = Arc::new(AtomicU32::new(0));
+        let (counted, seen) = (made.clone(), made.clone());
+        let arrives = tokio::spawn(async move {
+            let mut worst = 0;
+            for _ in 0..PAGES / 10 {
+                let sent = ours.read_u32().await.expect("nothing arrived");
+                worst = worst.max(seen.load(Relaxed) - sent);
+            }
+            worst
+        });
+        let mut body = ReplyBody::pages(move || {
+            let page = counted.fetch_add(1, Relaxed) + 1;
+            if page % 10 == 0 {
+                peer.write_all(&page.to_be_bytes()).expect("cannot send");
+            }
+            (page <= PAGES).then(|| Ok(Bytes::from_static(b"page")))
+        });
+        tokio::spawn(async move { while body.frame().await.is_some() {} }).await.expect("the listing panicked");
+        let worst = arrives.await.expect("the reader panicked");
+        assert!(worst <= 1, "{worst} pages were made before what had arrived was looked at");
+        assert_eq!(made.load(Relaxed), PAGES + 1);
+    }
+}

@@ -182,6 +182,7 @@ fn flags_that_contradict_each_other_or_ask_for_what_is_not_there_are_fatal() {
     assert!(with(&["--in_memory", "--storage=sqlite"]).contains("contradict"));
     assert!(with(&["--kubeconfig=/nowhere"]).contains("cannot use the kubeconfig /nowhere"));
     assert!(with(&["--in_memory", "--request-ttl=0s"]).contains("--request-ttl"));
+    assert!(with(&["--in_memory", "--max-wait=-1s"]).contains("--max-wait must not be negative"));
 }
 
 #[test]
