@@ -8,6 +8,7 @@ use std::{
 
 use boskos_core::MonoTime;
 use boskos_runtime::{
+    blocking::blocking,
     follow::{SETTLE, Watch},
     text,
 };
@@ -92,7 +93,7 @@ impl FollowedFile {
         if !self.changed && !is_due {
             return None;
         }
-        self.watch.follow_link();
+        self.watch.follow_link().await;
         let settled = self.read_settled().await;
         // Cut before, it is still to be looked at.
         self.changed = false;
@@ -108,12 +109,16 @@ impl FollowedFile {
         is_new
     }
 
-    /// Reads until two reads agree. Such a file is small: it is read where it stands.
+    /// Reads until two reads agree.
     async fn read_settled(&self) -> Result<Vec<u8>, ConfigFileError> {
-        let mut before = config_file::read(&self.path);
+        let read = || {
+            let path = self.path.clone();
+            blocking(move || config_file::read(&path))
+        };
+        let mut before = read().await;
         for _ in 0..SETTLE_READS {
             tokio::time::sleep(SETTLE).await;
-            let now = config_file::read(&self.path);
+            let now = read().await;
             match (&before, &now) {
                 (Ok(one), Ok(two)) if one == two => break,
                 (Err(_), Err(_)) => break,

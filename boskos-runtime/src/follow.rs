@@ -15,7 +15,9 @@ use notify::{
     event::{AccessKind, AccessMode},
 };
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex as AsyncMutex, mpsc};
+
+use crate::blocking::blocking;
 
 /// A change of a file counts when two reads this far apart agree: half a YAML list is valid YAML, and everything after
 /// the cut would be taken for deleted.
@@ -40,11 +42,20 @@ pub fn read(path: &Path, max: usize) -> io::Result<Vec<u8>> {
 #[derive(Debug)]
 pub struct Watch {
     path: PathBuf,
+    /// Held while they are looked for, which takes as long as the file system does.
+    folders: Arc<AsyncMutex<Folders>>,
+    changes: mpsc::Receiver<()>,
+}
+
+/// The folders that are listened to.
+#[derive(Debug)]
+struct Folders {
+    /// The file's path.
+    path: PathBuf,
     watcher: Option<RecommendedWatcher>,
     watched: Vec<PathBuf>,
-    /// What of all that happens in those folders concerns the file.
+    /// What of all that happens in them concerns the file.
     way: Arc<Mutex<Way>>,
-    changes: mpsc::Receiver<()>,
 }
 
 /// What stands on the way to a file. A log beside it does not.
@@ -59,7 +70,7 @@ struct Way {
 
 impl Watch {
     /// Begins to listen for changes of the file at `path`. To be done before the file is first
-    /// read, or a change just after that goes unnoticed.
+    /// read, or a change just after that goes unnoticed. Waits for the file system.
     #[must_use]
     pub fn begin(path: PathBuf) -> Self {
         let (changed, changes) = mpsc::channel(1);
@@ -73,9 +84,9 @@ impl Watch {
             }
         });
         let watcher = watcher.inspect_err(|error| tracing::warn!(%error, "changes of the file are seen late")).ok();
-        let mut watch = Self { path, watcher, watched: Vec::new(), way, changes };
-        watch.follow_link();
-        watch
+        let mut folders = Folders { path: path.clone(), watcher, watched: Vec::new(), way };
+        folders.follow_link();
+        Self { path, folders: Arc::new(AsyncMutex::new(folders)), changes }
     }
 
     /// The file.
@@ -98,8 +109,17 @@ impl Watch {
         self.changes.try_recv().is_ok()
     }
 
-    /// Watches where the path leads now; to be called before the file is read again.
-    pub fn follow_link(&mut self) {
+    /// Watches where the path leads now; to be called before the file is read again. Safe to cancel.
+    pub async fn follow_link(&self) {
+        let mut folders = self.folders.clone().lock_owned().await;
+        blocking(move || folders.follow_link()).await;
+    }
+}
+
+// === impl Folders ===
+
+impl Folders {
+    fn follow_link(&mut self) {
         let Some(watcher) = &mut self.watcher else { return };
         let real = self.path.canonicalize().ok();
         let folders = [Some(self.path.as_path()), real.as_deref()].into_iter().flatten().filter_map(folder_of);
@@ -238,6 +258,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn folder_that_hangs_holds_up_nobody_else() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let watch = Watch::begin(dir.path().join("file"));
+        // As long as the file system does not answer, whoever looks at it keeps them.
+        let hung = watch.folders.clone().lock_owned().await;
+        let mut follow = std::pin::pin!(watch.follow_link());
+        tokio::select! {
+            biased;
+            () = &mut follow => panic!("it does not wait"),
+            () = tokio::task::yield_now() => {}
+        }
+        drop(hung);
+        follow.await;
+    }
+
+    #[tokio::test]
     async fn file_in_a_folder_of_two_names_is_followed_when_it_was_gone() {
         let dir = tempfile::tempdir().expect("a folder");
         let (real, link) = (dir.path().join("real"), dir.path().join("link"));
@@ -247,7 +283,7 @@ mod tests {
         let mut watch = Watch::begin(link.join("file"));
         std::fs::remove_file(real.join("file")).expect("it goes");
         hears(&mut watch).await;
-        watch.follow_link();
+        watch.follow_link().await;
         while watch.take_changed() {}
         std::fs::write(real.join("file"), "two").expect("it is back");
         hears(&mut watch).await;

@@ -3,6 +3,7 @@
 //! A `main` reads its flags with [`flags::parse`], hands its async body to [`exit::run`], starts logging with
 //! [`log::init`] and asks [`signal::install`] for the token that ends it.
 
+pub mod blocking;
 pub mod config_file;
 pub mod exit;
 pub mod flags;

@@ -8,6 +8,7 @@ use std::{
 
 use boskos_core::shown::Difference;
 use boskos_runtime::{
+    blocking::blocking,
     follow::{SETTLE, Watch},
     text,
 };
@@ -58,7 +59,7 @@ impl Follower {
                 () = resumed(&self.steward), if self.retry.is_some() => {}
                 () = sleep(self.retry.unwrap_or(self.period)) => {}
             }
-            self.watch.follow_link();
+            self.watch.follow_link().await;
             self.retry = match self.read_and_apply().await {
                 true => None,
                 false => Some(self.retry.map_or(RETRY.0, |retry| (retry * 2).min(RETRY.1))),
@@ -133,12 +134,5 @@ pub fn log_applied(path: &Path, found: &Difference) {
             drained = found.drain.len(),
             "config applied"
         );
-    }
-}
-
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(failed) => std::panic::resume_unwind(failed.into_panic()),
     }
 }

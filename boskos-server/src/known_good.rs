@@ -4,13 +4,13 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use boskos_core::config::Config;
-use boskos_runtime::{follow::Watch, text};
+use boskos_runtime::{blocking::blocking, follow::Watch, text};
 use parking_lot::Mutex;
 use tokio::time::sleep;
 
 use crate::{
     config_file::{self, ConfigFileError},
-    follower::{blocking, read_settled},
+    follower::read_settled,
 };
 
 /// The text of the last good config of a file. See the [module](self).
@@ -47,7 +47,7 @@ impl KnownGood {
                 () = watch.changed() => {}
                 () = sleep(period) => {}
             }
-            watch.follow_link();
+            watch.follow_link().await;
             // Whoever leads says what is wrong with it.
             let Ok(text) = read_settled(self.path.clone()).await else { continue };
             let known = self.clone();

@@ -6,6 +6,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use boskos_kube::{Client, Lease, PodLabels};
 use boskos_runtime::{
+    blocking::blocking,
     follow::Watch,
     health::{self, Readiness},
 };
@@ -84,7 +85,8 @@ pub async fn start(options: Options, shared: Shared, ports: Ports) -> Result<Rep
     background.spawn(boskos_runtime::metrics::serve(ports.metrics, registry, std::future::pending()));
     let serving = Serving::begin(ports.http, gate.clone(), options.http.clone());
 
-    let watch = Watch::begin(options.config.clone());
+    let watched = options.config.clone();
+    let watch = blocking(|| Watch::begin(watched)).await;
     let config = Arc::new(KnownGood::begin(options.config.clone()).await?);
     background.spawn(config.clone().keep_up(watch, options.update_period));
     reach(&shared).await?;

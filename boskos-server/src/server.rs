@@ -12,6 +12,7 @@ use boskos_core::{
     shown::{Info, InfoLimits},
 };
 use boskos_runtime::{
+    blocking::blocking,
     follow::Watch,
     health::{self, Readiness},
 };
@@ -116,7 +117,8 @@ pub async fn start(options: Options, store: Arc<dyn Store>, ports: Ports) -> Res
     let (http, health, metrics) = (ports.http.local_addr()?, ports.health.local_addr()?, ports.metrics.local_addr()?);
     background.spawn(health::serve(ports.health, readiness.clone(), std::future::pending()));
 
-    let watch = Watch::begin(options.config.clone());
+    let watched = options.config.clone();
+    let watch = blocking(|| Watch::begin(watched)).await;
     let path = options.config.clone();
     let config = move || config_file::parse(&path, &config_file::read(&path)?);
     let (steward, config) = load(&options, store.clone(), Clock::start(), config).await?;

@@ -8,7 +8,7 @@ use std::{
 
 use boskos_core::ranch::plan::{Foreign, Outcome, PlanId};
 use boskos_kube::{Election, Fence, Lease, Lost, PodLabelError, PodLabels, Timing};
-use boskos_runtime::{follow::Watch, health::Readiness, text};
+use boskos_runtime::{blocking::blocking, follow::Watch, health::Readiness, text};
 use parking_lot::Mutex;
 use tokio::{
     sync::{Notify, mpsc},
@@ -172,7 +172,8 @@ impl Crown {
     /// Reads everything and opens the gate.
     async fn begin(&self, term: &mut Term, fence: &Fence) -> Result<(), StartError> {
         let (options, config, store) = (&self.options, self.config.clone(), term.store.clone());
-        let watch = Watch::begin(options.config.clone());
+        let watched = options.config.clone();
+        let watch = blocking(|| Watch::begin(watched)).await;
         let config = move || config.config();
         let (steward, config) = server::load(options, store.clone(), Clock::of_whole_seconds(), config).await?;
         store.start(Arc::new(Reports(Arc::downgrade(&steward))));
