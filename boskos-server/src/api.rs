@@ -39,7 +39,7 @@ pub(crate) async fn answer(app: &App, head: &Parts, body: RequestBody) -> Reply 
         ["resources"] => resources::list(app, query).await,
         ["resources", name] => resources::one(app, &decoded(name)),
         ["resources", name, "history"] => history::answer(app, &decoded(name), query).await,
-        ["types"] => types::answer(app),
+        ["types"] => types::answer(app).await,
         ["lifecycles"] => lifecycles::answer(app),
         ["queue"] => queue::answer(app).await,
         ["info"] => info::answer(app),
