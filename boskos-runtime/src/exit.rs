@@ -36,16 +36,20 @@ pub fn run<F>(name: &'static str, main: impl FnOnce() -> F) -> ExitCode
 where
     F: Future<Output = anyhow::Result<ExitCode>>,
 {
-    run_with(name, processors(), main)
+    run_with(name, None, main)
 }
 
-/// [`run`] with so many `workers` among the runtime's threads, where [`run`] has one for each processor.
-pub fn run_with<F>(name: &'static str, workers: NonZeroUsize, main: impl FnOnce() -> F) -> ExitCode
+/// [`run`] with so many `workers` among the runtime's threads; without, as [`run`], with as many as
+/// `TOKIO_WORKER_THREADS` says, else one for each processor.
+pub fn run_with<F>(name: &'static str, workers: Option<NonZeroUsize>, main: impl FnOnce() -> F) -> ExitCode
 where
     F: Future<Output = anyhow::Result<ExitCode>>,
 {
     let mut builder = runtime::Builder::new_multi_thread();
-    let runtime = match builder.enable_all().thread_name(name).worker_threads(workers.get()).build() {
+    if let Some(workers) = workers {
+        builder.worker_threads(workers.get());
+    }
+    let runtime = match builder.enable_all().thread_name(name).build() {
         Ok(runtime) => runtime,
         Err(error) => return finish(Err(anyhow::Error::new(error).context("cannot start the runtime"))),
     };

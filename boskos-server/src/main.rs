@@ -1,6 +1,6 @@
 //! The boskos server.
 
-use std::{num::NonZeroUsize, path::PathBuf, process::ExitCode, sync::Arc};
+use std::{env, num::NonZeroUsize, path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use boskos_core::ranch::Limits as RanchLimits;
@@ -37,15 +37,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// How many threads serve requests: a processor is left to the embedded store's own, which the others wait for.
+/// How many threads serve requests, where that is not left to the runtime: with the embedded store one less than there
+/// are processors, as all of them wait for its own.
 ///
 /// They work on the one ranch, so that one thread less costs less than it costs to have it take turns with the writer.
-fn workers(storage: &Result<Storage, ArgsError>) -> NonZeroUsize {
+fn workers(storage: &Result<Storage, ArgsError>) -> Option<NonZeroUsize> {
+    let is_embedded = matches!(storage, Ok(Storage::Sqlite));
     let processors = exit::processors();
-    match storage {
-        Ok(Storage::Sqlite) => NonZeroUsize::new(processors.get() - 1).unwrap_or(processors),
-        Ok(Storage::Memory | Storage::Kubernetes) | Err(_) => processors,
-    }
+    (is_embedded && env::var_os("TOKIO_WORKER_THREADS").is_none())
+        .then(|| NonZeroUsize::new(processors.get() - 1).unwrap_or(processors))
 }
 
 async fn serve(flags: Serve, storage: Result<Storage, ArgsError>) -> anyhow::Result<ExitCode> {
