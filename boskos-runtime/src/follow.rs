@@ -261,16 +261,17 @@ mod tests {
     async fn folder_that_hangs_holds_up_nobody_else() {
         let dir = tempfile::tempdir().expect("a folder");
         let watch = Watch::begin(dir.path().join("file"));
-        // As long as the file system does not answer, whoever looks at it keeps them.
-        let hung = watch.folders.clone().lock_owned().await;
-        let mut follow = std::pin::pin!(watch.follow_link());
-        tokio::select! {
-            biased;
-            () = &mut follow => panic!("it does not wait"),
-            () = tokio::task::yield_now() => {}
-        }
-        drop(hung);
-        follow.await;
+        let way = watch.folders.lock().await.way.clone();
+        let ((held, is_held), (let_go, go)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
+        // In the midst of looking, it waits for this as it would for a disk.
+        let hangs = std::thread::spawn(move || {
+            let _way = way.lock();
+            held.send(()).expect("somebody waits for it");
+            go.recv_timeout(Duration::from_secs(60))
+        });
+        is_held.recv().expect("it hangs");
+        tokio::join!(watch.follow_link(), async { let_go.send(()).expect("nobody held it up") });
+        assert_eq!(hangs.join().expect("it ends"), Ok(()));
     }
 
     #[tokio::test]

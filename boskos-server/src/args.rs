@@ -88,7 +88,7 @@ pub struct Serve {
     /// How long a place in the queue lasts after the last call of its request id
     #[arg(long, value_name = "DURATION", default_value = "30s")]
     pub request_ttl: GoDuration,
-    /// The longest that a call with wait waits; with 0 nobody does
+    /// The longest `wait` of a call; with 0 none waits
     #[arg(long, value_name = "DURATION", default_value = "50s")]
     pub max_wait: GoDuration,
     /// How often the config is read again even if nothing is heard of a change
@@ -149,7 +149,7 @@ pub enum ArgsError {
     #[error("--in_memory and --storage={0} contradict each other: leave one out")]
     TwoStores(&'static str),
     /// A duration that may be zero is less.
-    #[error("--{flag} must not be negative, as {value} is; with 0 nobody waits")]
+    #[error("--{flag} must not be negative, as {value} is; 0 is the least")]
     Negative {
         /// The flag.
         flag: &'static str,

@@ -1,7 +1,6 @@
 //! `/api/v1/types`: the counts of every type.
 
 use boskos_core::{ranch::Metric, wire};
-
 use tokio::task::yield_now;
 
 use crate::{app::App, http::Reply};
@@ -9,6 +8,7 @@ use crate::{app::App, http::Reply};
 /// Types that are counted in one go.
 const PAGE: usize = 100;
 
+/// Each type is as of its own moment: one that goes meanwhile is shown without resources.
 pub(super) async fn answer(app: &App) -> Reply {
     let types = app.steward.read(|ranch, _| ranch.types());
     let mut out = String::from("[");
